@@ -1,1 +1,31 @@
-//! 
+//! Sazanami's behaviour, without any I/O.
+//!
+//! Everything here is a plain state machine or a plain data type: input in, outputs out, the time passed in.
+//! The platforms move bytes; they decide nothing.
+//!
+//! - [`identity`]: the person's key, where it is kept, and the proof of it to a peer
+//! - [`social`]: typed actions (profile, note, deletion, follow list) to and from events
+//! - [`store`]: the [`store::Store`] trait, its SQLite and in-memory implementations, one conformance suite
+//! - [`transport`]: the [`transport::Transport`] trait: links between peers, and its conformance suite
+//! - [`signaling`]: messages to the signal server, and sealed introductions between peers
+//! - [`negotiation`]: perfect negotiation, used by every transport
+//! - [`sync`]: a session with one connected peer: proof, reconciliation, pull, live forwarding
+//! - [`mesh`]: whom to connect to
+//! - [`node`]: ties all of it together; what a platform drives and what the interface talks to
+//! - `sim` (feature `sim`): a seeded network of in-memory peers under virtual time
+#![warn(missing_docs)]
+
+pub mod identity;
+pub mod mesh;
+pub mod negotiation;
+pub mod node;
+pub mod signaling;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod social;
+pub mod store;
+pub mod sync;
+pub mod time;
+pub mod transport;
+
+pub use nostr::prelude::{Event, EventId, Keys, PublicKey};

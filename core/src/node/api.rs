@@ -1,0 +1,247 @@
+//! What the interface asks of a node and what it hears back, as data: the browser's node runs in a worker, the
+//! desktop's on a thread of its own.
+
+use nostr::prelude::{EventId, PublicKey};
+use serde::{Deserialize, Serialize};
+
+use crate::signaling::SessionId;
+use crate::social::TextError;
+use crate::store::{Cursor, Note, Page, Scope};
+use crate::transport::PathKind;
+
+/// A numbered request; the answer carries the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the interface, unique among those in flight.
+    pub id: u64,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What the interface asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Who am I? Answered by [`Reply::Me`].
+    Me,
+    /// First visit: make a key and a profile of this name. [`Reply::Me`].
+    SignUp {
+        /// The name to be shown.
+        name: String,
+    },
+    /// Use a key that the person has. [`Reply::Me`].
+    Import {
+        /// `nsec1…` or hex.
+        nsec: String,
+    },
+    /// Show the secret key. [`Reply::Secret`].
+    Secret,
+    /// A page of notes. [`Reply::Page`].
+    Timeline {
+        /// Whose.
+        scope: Scope,
+        /// From where; `None` for the newest.
+        before: Option<Cursor>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// One note. [`Reply::Note`].
+    Note(EventId),
+    /// One person. [`Reply::Person`].
+    Person(PublicKey),
+    /// Write a note; answered when it is on disk. [`Reply::Posted`].
+    Post {
+        /// Its text.
+        text: String,
+    },
+    /// Delete an own note. [`Reply::Done`].
+    Delete(EventId),
+    /// Follow or stop following. [`Reply::Done`].
+    Follow {
+        /// Whom.
+        person: PublicKey,
+        /// Or no longer.
+        follow: bool,
+    },
+    /// Change the own name. [`Reply::Done`].
+    Rename {
+        /// The new name.
+        name: String,
+    },
+    /// The network as it is. [`Reply::Network`].
+    Network,
+    /// A device setting. [`Reply::Setting`].
+    Setting(String),
+    /// Keep a device setting. [`Reply::Done`].
+    SetSetting {
+        /// Which, at most 64 bytes.
+        name: String,
+        /// At most 64 KiB; `None` forgets it.
+        value: Option<String>,
+    },
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The own identity; `None` before sign-up.
+    Me(Option<Person>),
+    /// The secret key.
+    Secret(Secret),
+    /// Notes.
+    Page(Page),
+    /// A note; `None` when it is not here.
+    Note(Option<Note>),
+    /// A person.
+    Person(Person),
+    /// The note as stored.
+    Posted(Note),
+    /// The network.
+    Network(Network),
+    /// A setting's value.
+    Setting(Option<String>),
+    /// Done, and on disk.
+    Done,
+}
+
+/// A request that could not be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum RequestError {
+    /// The text is empty or too long.
+    #[error("{0}")]
+    Text(TextError),
+    /// Not a secret key.
+    #[error("this is not a secret key (nsec1… or 64 hex digits)")]
+    NotAKey,
+    /// Needs an identity, and there is none yet.
+    #[error("there is no identity on this device yet")]
+    NoIdentity,
+    /// There is an identity already: another one would replace it.
+    #[error("there is an identity on this device already")]
+    AlreadySignedUp,
+    /// Only own notes can be deleted.
+    #[error("this note is somebody else's, or not here")]
+    NotYours,
+    /// The disk or the quota is full.
+    #[error("the storage is full")]
+    Full,
+    /// The store or the key's place failed.
+    #[error("storage failed: {0}")]
+    Storage(String),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// A person as the interface shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The key.
+    pub key: PublicKey,
+    /// Its written form.
+    pub npub: String,
+    /// The name, where a profile is known.
+    pub name: Option<String>,
+    /// Whether it is this device's own identity.
+    pub me: bool,
+    /// Whether this device's person follows them.
+    pub followed: bool,
+    /// How many of their notes are here.
+    pub notes: u64,
+    /// How many people they follow, as far as known here.
+    pub follows: u64,
+}
+
+/// A secret key, to be shown and saved. Its debug form hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// `nsec1…`.
+    pub nsec: String,
+    /// `npub1…`.
+    pub npub: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret of {}", self.npub)
+    }
+}
+
+/// The connection to the signal server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignalState {
+    /// Not connected; trying again by itself.
+    #[default]
+    Offline,
+    /// Being made.
+    Connecting,
+    /// Welcomed.
+    Online,
+}
+
+/// How far a link to a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PeerState {
+    /// Everything wanted is here; new events arrive as they are written.
+    Live,
+    /// Fetching what is missing.
+    Syncing,
+    /// Connected, proving who each is.
+    Greeting,
+    /// Being connected.
+    Connecting,
+}
+
+/// A peer as the interface shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its session.
+    pub session: SessionId,
+    /// The person, once proven.
+    pub person: Option<PublicKey>,
+    /// Their name, where known.
+    pub name: Option<String>,
+    /// How far the link is.
+    pub state: PeerState,
+    /// Direct or relayed, once known.
+    pub path: Option<PathKind>,
+    /// Round-trip time in milliseconds, by the session's own pings, once known.
+    pub rtt_ms: Option<u32>,
+}
+
+/// The network around this device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The signal server.
+    pub signal: SignalState,
+    /// The peers, connected ones first.
+    pub peers: Vec<Peer>,
+}
+
+/// What changed: a screen that shows it asks again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A note arrived or was written.
+    NoteAdded(Note),
+    /// A note was deleted.
+    NoteRemoved(EventId),
+    /// A person's profile, follow list or note count changed.
+    Person(PublicKey),
+    /// The own identity was made, imported or renamed.
+    Me,
+    /// Peers or the server connection changed.
+    Network,
+}
+
+/// From the node to the interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromNode {
+    /// The answer to a request.
+    Reply {
+        /// The request's number.
+        id: u64,
+        /// The answer.
+        result: Result<Reply, RequestError>,
+    },
+    /// Something changed.
+    Changed(Change),
+}

@@ -1,0 +1,156 @@
+//! What people do, to and from events: profile (kind 0), note (kind 1), follow list (kind 3), deletion (kind 5).
+
+use nostr::prelude::{Event, EventBuilder, EventId, FinalizeEvent, Keys, Kind, PublicKey, Tag};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Millis;
+
+/// Kinds that Sazanami keeps and carries.
+pub const KINDS: [Kind; 4] = [Kind::Metadata, Kind::TextNote, Kind::ContactList, Kind::EventDeletion];
+/// Most characters (Unicode scalar values) in a note that is written here.
+pub const MAX_NOTE_CHARS: usize = 2_000;
+/// Most characters in a name that is written here; longer ones of others are shown cut.
+pub const MAX_NAME_CHARS: usize = 50;
+/// Largest event that is stored or carried, in bytes of JSON. A follow list of 600 people takes about 45 KiB.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// Seconds by which an event may lie in the future (clocks differ); later ones are refused, since they would stand
+/// on top of every timeline.
+pub const MAX_FUTURE_SECS: u64 = 900;
+
+/// What a person says of themselves: the content of kind 0 (NIP-01). Unknown fields are kept, so that editing the
+/// name here does not lose what another client wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The name shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A text that cannot be posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TextError {
+    /// Nothing but white space.
+    #[error("the text is empty")]
+    Empty,
+    /// Over the limit.
+    #[error("the text is too long")]
+    TooLong,
+}
+
+/// A name as it is stored: trimmed, inner white space and control characters folded to single spaces.
+///
+/// # Errors
+/// Empty, or over [`MAX_NAME_CHARS`].
+pub fn clean_name(name: &str) -> Result<String, TextError> {
+    let folded = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|part| !part.is_empty());
+    check(&folded.collect::<Vec<_>>().join(" "), MAX_NAME_CHARS)
+}
+
+/// A note's text as it is posted: trimmed at its end, checked against [`MAX_NOTE_CHARS`].
+///
+/// # Errors
+/// Empty or too long.
+pub fn clean_note(text: &str) -> Result<String, TextError> {
+    check(text.trim_end(), MAX_NOTE_CHARS)
+}
+
+fn check(text: &str, limit: usize) -> Result<String, TextError> {
+    if text.trim().is_empty() {
+        Err(TextError::Empty)
+    } else if text.chars().count() > limit {
+        Err(TextError::TooLong)
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// The event of a profile. `now` must lie after the profile it replaces.
+pub fn profile_event(keys: &Keys, profile: &Profile, now: Millis) -> Event {
+    let content = serde_json::to_string(profile).expect("a JSON map serialises");
+    sign(EventBuilder::new(Kind::Metadata, content), keys, now)
+}
+
+/// Reads a profile; a broken one is empty, since anybody may write anything.
+pub fn read_profile(event: &Event) -> Profile {
+    serde_json::from_str(&event.content).unwrap_or_default()
+}
+
+/// The event of a note.
+pub fn note_event(keys: &Keys, text: String, now: Millis) -> Event {
+    sign(EventBuilder::new(Kind::TextNote, text), keys, now)
+}
+
+/// The event that asks everybody to forget own events (NIP-09).
+pub fn deletion_event(keys: &Keys, ids: &[EventId], now: Millis) -> Event {
+    let tags = ids.iter().map(|id| Tag::event(*id)).chain([Tag::custom("k", ["1"])]);
+    sign(EventBuilder::new(Kind::EventDeletion, "").tags(tags), keys, now)
+}
+
+/// The event of a follow list (NIP-02).
+pub fn follows_event(keys: &Keys, follows: &[PublicKey], now: Millis) -> Event {
+    sign(EventBuilder::new(Kind::ContactList, "").tags(follows.iter().map(|key| Tag::public_key(*key))), keys, now)
+}
+
+/// Reads a follow list: each person once, in order.
+pub fn read_follows(event: &Event) -> Vec<PublicKey> {
+    let mut seen = std::collections::HashSet::new();
+    event.tags.public_keys().filter(|key| seen.insert(*key)).collect()
+}
+
+/// The events that a deletion names.
+pub fn read_deletion(event: &Event) -> Vec<EventId> {
+    event.tags.event_ids().collect()
+}
+
+fn sign(builder: EventBuilder, keys: &Keys, now: Millis) -> Event {
+    builder.custom_created_at(now.timestamp()).finalize(keys).expect("a key pair signs what it is given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_700_000_000_000);
+
+    #[test]
+    fn a_profile_keeps_what_other_clients_wrote() {
+        let keys = Keys::generate();
+        let mut profile: Profile = serde_json::from_str(r#"{"name":"あおい","about":"hi","x":[1]}"#).unwrap();
+        profile.name = Some("葵".into());
+        let read = read_profile(&profile_event(&keys, &profile, NOW));
+        assert_eq!(read, profile);
+        assert_eq!(read.other["about"], "hi");
+    }
+
+    #[test]
+    fn a_broken_profile_is_empty() {
+        let event = sign(EventBuilder::new(Kind::Metadata, "not json"), &Keys::generate(), NOW);
+        assert_eq!(read_profile(&event), Profile::default());
+    }
+
+    #[test]
+    fn names_are_folded_and_bounded() {
+        assert_eq!(clean_name("  波\n\tの  音 "), Ok("波 の 音".into()));
+        assert_eq!(clean_name(" \n"), Err(TextError::Empty));
+        assert_eq!(clean_name(&"あ".repeat(MAX_NAME_CHARS + 1)), Err(TextError::TooLong));
+    }
+
+    #[test]
+    fn notes_keep_their_inner_space() {
+        assert_eq!(clean_note("  一行目\n\n 二行目 \n"), Ok("  一行目\n\n 二行目".into()));
+        assert_eq!(clean_note("   "), Err(TextError::Empty));
+        assert!(clean_note(&"波".repeat(MAX_NOTE_CHARS)).is_ok());
+        assert_eq!(clean_note(&"a".repeat(MAX_NOTE_CHARS + 1)), Err(TextError::TooLong));
+    }
+
+    #[test]
+    fn follows_and_deletions_read_back() {
+        let (keys, friend) = (Keys::generate(), Keys::generate().public_key());
+        assert_eq!(read_follows(&follows_event(&keys, &[friend, friend], NOW)), [friend]);
+        let note = note_event(&keys, "さざなみ".into(), NOW);
+        assert_eq!(read_deletion(&deletion_event(&keys, &[note.id], NOW)), [note.id]);
+    }
+}
