@@ -94,6 +94,19 @@ pub fn follows_event(keys: &Keys, follows: &[PublicKey], now: Millis) -> Event {
     sign(EventBuilder::new(Kind::ContactList, "").tags(follows.iter().map(|key| Tag::public_key(*key))), keys, now)
 }
 
+/// The event of a follow list after one change; what other clients wrote into it (petnames, relay hints) stays.
+pub fn follow_event(keys: &Keys, previous: Option<&Event>, person: PublicKey, follow: bool, now: Millis) -> Event {
+    let names_them = |tag: &Tag| tag.kind() == "p" && tag.content() == Some(person.to_hex().as_str());
+    let mut tags: Vec<Tag> = previous.map(|event| event.tags.iter().cloned().collect()).unwrap_or_default();
+    if !follow {
+        tags.retain(|tag| !names_them(tag));
+    } else if !tags.iter().any(names_them) {
+        tags.push(Tag::public_key(person));
+    }
+    let content = previous.map(|event| event.content.clone()).unwrap_or_default();
+    sign(EventBuilder::new(Kind::ContactList, content).tags(tags), keys, now)
+}
+
 /// Reads a follow list: each person once, in order.
 pub fn read_follows(event: &Event) -> Vec<PublicKey> {
     let mut seen = std::collections::HashSet::new();

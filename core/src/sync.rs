@@ -1,1 +1,22 @@
-//! 
+//! Keeping two connected peers' stores alike.
+//!
+//! On a link both sides speak the Nostr relay protocol to each other at once: each is relay and client. A
+//! [`Session`] goes: prove who each is (NIP-42), subscribe to new events, reconcile (NIP-77), pull what is missing in
+//! bounded batches at the receiver's own pace, reconcile again as the delivery check, then forward live.
+//!
+//! - [`frame`]: messages on a link that carries 16 KiB at a time
+//! - [`message`]: the protocol's messages
+//! - [`reconcile`]: range-based set reconciliation over the store's items
+//! - [`session`]: the state machine
+
+pub mod frame;
+pub mod message;
+pub mod reconcile;
+pub mod session;
+
+pub use message::Message;
+pub use reconcile::ReconcileSets;
+pub use session::{Env, Session, SessionEvent};
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,21 @@ pub struct Introduction {
     /// Who the person is; present with descriptions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Box<Event>>,
+    /// How many links the sender has: who has next to none is let in even by a full peer.
+    #[serde(default)]
+    pub links: usize,
     /// What it is about.
-    pub signal: PeerSignal,
+    pub body: Body,
+}
+
+/// What an introduction says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// For the other side's transport.
+    Signal(PeerSignal),
+    /// This peer has all the links it takes: try somebody else.
+    Full,
 }
 
 /// Why a sealed message was not accepted.
@@ -82,7 +95,8 @@ mod tests {
             sequence: 1,
             expires: Millis(now.0 + LIFETIME_MS),
             proof: None,
-            signal: PeerSignal::Offer("v=0".into()),
+            links: 0,
+            body: Body::Signal(PeerSignal::Offer("v=0".into())),
         }
     }
 
