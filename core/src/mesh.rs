@@ -102,9 +102,9 @@ impl Mesh {
         wants
     }
 
-    /// The server connection is new: a sample is due at once.
-    pub fn forget_sample(&mut self) {
-        self.sampled = None;
+    /// A sample was asked for.
+    pub fn asked(&mut self, now: Millis) {
+        self.sampled = Some(now);
     }
 
     /// What to do with a peer that wants in and says how many links it has.

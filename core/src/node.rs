@@ -1,15 +1,43 @@
 //! A whole peer as a state machine: store, sessions with other peers, signalling, and what the interface asks.
 //!
-//! A platform feeds [`Node::handle`] with what happens, sends out what [`Node::poll_output`] returns, and calls again
-//! with [`Input::Tick`] at [`Node::next_tick`]. The node does no I/O but for its store, which blocks: it runs in a
-//! worker or on a thread of its own.
+//! A platform feeds [`Node::handle`] with what happens, carries out what [`Node::poll_output`] returns, and calls
+//! again with [`Input::Tick`] at [`Node::next_tick`]. The node does no I/O but for its store, which blocks: it runs
+//! in a worker or on a thread of its own.
+//!
+//! - [`api`]: what the interface asks and hears
+//! - `requests`: answers to the interface
+//! - `server`: the connection to the signal server
+//! - `links`: introductions, links and the sessions on them
 
 pub mod api;
+mod links;
+mod requests;
+mod server;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use nostr::prelude::{Event, Keys, Kind, PublicKey, SecretKey};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::signaling::IceServers;
-use crate::transport::{TransportCommand, TransportEvent};
+use crate::identity::{Vault, VaultError};
+use crate::mesh::Mesh;
+use crate::signaling::{IceServers, SessionId};
+use crate::social::{read_deletion, read_profile};
+use crate::store::{Note, Put, Store, StoreError};
+use crate::sync::ReconcileSets;
+use crate::time::Millis;
+use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
+use api::{Change, FromNode};
+use links::{Link, Retired};
+use server::Server;
+
+/// Between two ticks of a node that is somebody.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two ticks of a node that waits for sign-up.
+const IDLE_TICK: Duration = Duration::from_secs(60);
 
 /// What happens to a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,7 +71,7 @@ pub enum SignalEvent {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Output {
     /// For the interface.
-    Interface(api::FromNode),
+    Interface(FromNode),
     /// For the connection to the signal server.
     Signal(SignalCommand),
     /// For the transport.
@@ -61,4 +89,198 @@ pub enum SignalCommand {
     Close,
     /// `GET /turn`; answered by [`Input::IceServers`].
     FetchIceServers,
+}
+
+/// How a node is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Which candidates its links may use.
+    pub route: Route,
+    /// Seed of everything random, the session key included: from the operating system, but in tests.
+    pub seed: [u8; 32],
+}
+
+/// A whole peer.
+pub struct Node<S: Store> {
+    config: Config,
+    store: S,
+    vault: Box<dyn Vault>,
+    rng: StdRng,
+    me: Option<Keys>,
+    session: Keys,
+    mesh: Mesh,
+    server: Server,
+    sets: ReconcileSets,
+    links: BTreeMap<LinkId, Link>,
+    by_session: BTreeMap<SessionId, LinkId>,
+    retired: Retired,
+    next_link: u64,
+    network_changed: bool,
+    next_tick: Millis,
+    outputs: VecDeque<Output>,
+}
+
+impl<S: Store> Node<S> {
+    /// A node on a store, with the identity that the vault holds, if any; it connects by itself once there is one.
+    ///
+    /// # Errors
+    /// When the vault cannot be read: better no node than a second identity.
+    pub fn new(config: Config, store: S, mut vault: Box<dyn Vault>, now: Millis) -> Result<Self, VaultError> {
+        let mut rng = StdRng::from_seed(config.seed);
+        let session = fresh_keys(&mut rng);
+        let me = vault.load()?;
+        let mut node = Self {
+            config,
+            store,
+            vault,
+            rng,
+            me,
+            session,
+            mesh: Mesh::default(),
+            server: Server::default(),
+            sets: ReconcileSets::default(),
+            links: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            retired: Retired::default(),
+            next_link: 1,
+            network_changed: false,
+            next_tick: now,
+            outputs: VecDeque::new(),
+        };
+        node.tick(now);
+        Ok(node)
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, input: Input, now: Millis) {
+        match input {
+            Input::Request(request) => {
+                let result = self.answer(request.command, now);
+                self.outputs.push_back(Output::Interface(FromNode::Reply { id: request.id, result }));
+            }
+            Input::Signal(event) => self.signal_event(event, now),
+            Input::Transport(event) => self.transport_event(event, now),
+            Input::IceServers(result) => self.ice_servers(result, now),
+            Input::Online => {
+                self.server.retry_now(now);
+                self.tick(now);
+            }
+            Input::Tick => self.tick(now),
+        }
+        self.send_frames();
+    }
+
+    /// The next thing to carry out.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() && std::mem::take(&mut self.network_changed) {
+            // Once for whatever happened together.
+            self.change(Change::Network);
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_tick(&self) -> Millis {
+        self.next_tick
+    }
+
+    /// This device's session.
+    pub fn session_id(&self) -> SessionId {
+        SessionId(self.session.public_key())
+    }
+
+    /// Ends the node and gives back what outlives it.
+    pub fn into_parts(self) -> (S, Box<dyn Vault>) {
+        (self.store, self.vault)
+    }
+
+    /// The store, to look into.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn tick(&mut self, now: Millis) {
+        self.next_tick = now + if self.me.is_some() { TICK } else { IDLE_TICK };
+        if self.me.is_some() {
+            self.tend_server(now);
+            self.tend_links(now);
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        self.outputs.push_back(Output::Interface(FromNode::Changed(change)));
+    }
+
+    /// Stores events, tells the interface what changed, and forwards what is new to every link but `origin`.
+    fn take_in(&mut self, events: &[Event], origin: Option<LinkId>, now: Millis) -> Result<Vec<Put>, StoreError> {
+        let outcomes = self.store.put(events, now)?;
+        let stored: Vec<&Event> =
+            events.iter().zip(&outcomes).filter(|(_, put)| **put == Put::Stored).map(|(event, _)| event).collect();
+        if stored.is_empty() {
+            return Ok(outcomes);
+        }
+        self.sets.changed();
+        for (id, link) in &mut self.links {
+            if let Some(session) = link.session_mut().filter(|_| Some(*id) != origin) {
+                stored.iter().for_each(|event| session.forward(event));
+            }
+        }
+        for event in stored {
+            self.tell(event)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn tell(&mut self, event: &Event) -> Result<(), StoreError> {
+        match event.kind {
+            Kind::TextNote => {
+                // It may have been deleted by another event of the same batch.
+                if let Some(note) = self.store.note(&event.id)? {
+                    self.change(Change::NoteAdded(note));
+                }
+            }
+            Kind::EventDeletion => {
+                for id in read_deletion(event) {
+                    if self.store.note(&id)?.is_none() {
+                        self.change(Change::NoteRemoved(id));
+                    }
+                }
+                self.change(Change::Person(event.pubkey));
+            }
+            _ => {
+                self.change(Change::Person(event.pubkey));
+                // A peer's name may be in the list of peers.
+                self.network_changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, person: &PublicKey) -> Result<Option<String>, StoreError> {
+        Ok(self.store.profile(person)?.and_then(|profile| profile.name))
+    }
+
+    fn note(&self, event: &Event) -> Result<Note, StoreError> {
+        Ok(Note {
+            id: event.id,
+            author: event.pubkey,
+            author_name: self.name_of(&event.pubkey)?,
+            created_at: event.created_at.as_secs(),
+            content: event.content.clone(),
+        })
+    }
+
+    fn profile_of(&self, person: &PublicKey) -> Result<crate::social::Profile, StoreError> {
+        Ok(self.store.replaceable(person, Kind::Metadata)?.map(|event| read_profile(&event)).unwrap_or_default())
+    }
+}
+
+/// A key pair from the node's own randomness, so that a seeded run repeats.
+fn fresh_keys(rng: &mut StdRng) -> Keys {
+    loop {
+        // All but a handful of 2^256 values are secret keys.
+        if let Ok(secret) = SecretKey::from_slice(&rng.random::<[u8; 32]>()) {
+            return Keys::new(secret);
+        }
+    }
 }

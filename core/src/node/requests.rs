@@ -1,0 +1,179 @@
+//! Answers to what the interface asks.
+
+use std::time::Duration;
+
+use nostr::prelude::{EventId, Keys, Kind, PublicKey};
+
+use super::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
+use super::{Node, fresh_keys};
+use crate::identity::{self, VaultError, npub, nsec, parse_nsec};
+use crate::social::{self, Profile, clean_name, clean_note};
+use crate::store::{Note, Put, Scope, Store, StoreError};
+use crate::time::Millis;
+
+/// Most notes in a page.
+const MAX_PAGE: usize = 200;
+/// Longest name and value of a setting, in bytes.
+const MAX_SETTING: (usize, usize) = (64, 64 * 1024);
+/// How far ahead of the clock an own note may be dated, so that own notes keep their order within a second.
+const NOTE_AHEAD: Duration = Duration::from_secs(60);
+/// The same for a profile or a follow list, which must be newer than the one it replaces to be kept anywhere.
+const REPLACEABLE_AHEAD: Duration = Duration::from_secs(social::MAX_FUTURE_SECS);
+
+impl From<StoreError> for RequestError {
+    fn from(error: StoreError) -> Self {
+        if error.full { Self::Full } else { Self::Storage(error.to_string()) }
+    }
+}
+
+impl From<VaultError> for RequestError {
+    fn from(error: VaultError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+impl From<social::TextError> for RequestError {
+    fn from(error: social::TextError) -> Self {
+        Self::Text(error)
+    }
+}
+
+impl<S: Store> Node<S> {
+    pub(super) fn answer(&mut self, command: Command, now: Millis) -> Result<Reply, RequestError> {
+        Ok(match command {
+            Command::Me => Reply::Me(self.own_person()?),
+            Command::SignUp { name } => {
+                let name = clean_name(&name)?;
+                let keys = fresh_keys(&mut self.rng);
+                self.become_somebody(keys, now)?;
+                self.rename(name, now)?;
+                Reply::Me(self.own_person()?)
+            }
+            Command::Import { nsec } => {
+                let keys = parse_nsec(&nsec).map_err(|identity::NotAKey| RequestError::NotAKey)?;
+                self.become_somebody(keys, now)?;
+                Reply::Me(self.own_person()?)
+            }
+            Command::Secret => {
+                let me = self.me()?;
+                Reply::Secret(Secret { nsec: nsec(me), npub: npub(&me.public_key()) })
+            }
+            Command::Timeline { scope, before, limit } => {
+                Reply::Page(self.store.timeline(scope, before, limit.clamp(1, MAX_PAGE))?)
+            }
+            Command::Note(id) => Reply::Note(self.store.note(&id)?),
+            Command::Person(person) => Reply::Person(self.person(person)?),
+            Command::Post { text } => Reply::Posted(self.post(&text, now)?),
+            Command::Delete(id) => {
+                self.delete(id, now)?;
+                Reply::Done
+            }
+            Command::Follow { person, follow } => {
+                self.follow(person, follow, now)?;
+                Reply::Done
+            }
+            Command::Rename { name } => {
+                self.rename(clean_name(&name)?, now)?;
+                Reply::Done
+            }
+            Command::Network => Reply::Network(Network { signal: self.server.state, peers: self.peers()? }),
+            Command::Setting(name) => Reply::Setting(self.store.setting(&name)?),
+            Command::SetSetting { name, value } => {
+                if name.len() > MAX_SETTING.0 || value.as_ref().is_some_and(|value| value.len() > MAX_SETTING.1) {
+                    return Err(RequestError::Text(social::TextError::TooLong));
+                }
+                self.store.set_setting(&name, value.as_deref())?;
+                Reply::Done
+            }
+        })
+    }
+
+    fn me(&self) -> Result<&Keys, RequestError> {
+        self.me.as_ref().ok_or(RequestError::NoIdentity)
+    }
+
+    fn become_somebody(&mut self, keys: Keys, now: Millis) -> Result<(), RequestError> {
+        if self.me.is_some() {
+            return Err(RequestError::AlreadySignedUp);
+        }
+        // First the key, durably: without it everything that follows would be lost.
+        self.vault.save(&keys)?;
+        self.me = Some(keys);
+        self.restart_links(now);
+        Ok(())
+    }
+
+    fn own_person(&self) -> Result<Option<Person>, StoreError> {
+        self.me.as_ref().map(|me| self.person(me.public_key())).transpose()
+    }
+
+    fn person(&self, key: PublicKey) -> Result<Person, StoreError> {
+        let me = self.me.as_ref().map(Keys::public_key);
+        let followed = me.map(|me| self.store.follows(&me)).transpose()?.is_some_and(|list| list.contains(&key));
+        Ok(Person {
+            key,
+            npub: npub(&key),
+            name: self.name_of(&key)?,
+            me: me == Some(key),
+            followed,
+            notes: self.store.note_count(&key)?,
+            follows: self.store.follows(&key)?.len() as u64,
+        })
+    }
+
+    fn post(&mut self, text: &str, now: Millis) -> Result<Note, RequestError> {
+        let text = clean_note(text)?;
+        let me = self.me()?.public_key();
+        let newest = self.store.timeline(Scope::Author(me), None, 1)?.notes.pop();
+        let at = after(newest.map(|note| note.created_at), now, NOTE_AHEAD);
+        let event = social::note_event(self.me()?, text, at);
+        self.take_in(std::slice::from_ref(&event), None, now)?;
+        Ok(self.note(&event)?)
+    }
+
+    fn delete(&mut self, id: EventId, now: Millis) -> Result<(), RequestError> {
+        let me = self.me()?;
+        let note = self.store.note(&id)?.filter(|note| note.author == me.public_key());
+        if note.is_none() {
+            return Err(RequestError::NotYours);
+        }
+        let event = social::deletion_event(me, &[id], now);
+        self.take_in(&[event], None, now)?;
+        Ok(())
+    }
+
+    fn follow(&mut self, person: PublicKey, follow: bool, now: Millis) -> Result<(), RequestError> {
+        let me = self.me()?;
+        let previous = self.store.replaceable(&me.public_key(), Kind::ContactList)?;
+        let at = after(previous.as_ref().map(|event| event.created_at.as_secs()), now, REPLACEABLE_AHEAD);
+        let event = social::follow_event(me, previous.as_ref(), person, follow, at);
+        self.replace(event, now)?;
+        self.change(Change::Person(person));
+        Ok(())
+    }
+
+    fn rename(&mut self, name: String, now: Millis) -> Result<(), RequestError> {
+        let me = self.me()?;
+        let previous = self.store.replaceable(&me.public_key(), Kind::Metadata)?;
+        let at = after(previous.as_ref().map(|event| event.created_at.as_secs()), now, REPLACEABLE_AHEAD);
+        let profile = Profile { name: Some(name), ..self.profile_of(&me.public_key())? };
+        let event = social::profile_event(me, &profile, at);
+        self.replace(event, now)?;
+        self.change(Change::Me);
+        Ok(())
+    }
+
+    /// Stores an own replaceable event; says so when another device has written one that lies ahead of the clock.
+    fn replace(&mut self, event: nostr::prelude::Event, now: Millis) -> Result<(), RequestError> {
+        match self.take_in(&[event], None, now)?.as_slice() {
+            [Put::Stored] => Ok(()),
+            other => Err(RequestError::Storage(format!("a newer version is there ({other:?})"))),
+        }
+    }
+}
+
+/// The moment of an own event that is to come after `previous` (in seconds), unless that lies too far ahead.
+fn after(previous: Option<u64>, now: Millis, ahead: Duration) -> Millis {
+    let next = previous.map_or(0, |seconds| (seconds + 1) * 1000);
+    if next <= (now + ahead).0 { Millis(now.0.max(next)) } else { now }
+}

@@ -1,0 +1,177 @@
+//! The connection to the signal server: kept up, with the lobby joined and ICE servers at hand.
+
+use std::time::Duration;
+
+use nostr::prelude::Keys;
+use rand::RngExt;
+
+use super::api::SignalState;
+use super::{Node, Output, SignalCommand, SignalEvent};
+use crate::signaling::{
+    self, ClientMessage, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage, SessionId, Topic,
+};
+use crate::store::Store;
+use crate::time::Millis;
+
+/// First wait before connecting again; doubles up to [`MAX_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait before connecting again.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long connecting and being welcomed may take together.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// Between two pings; proxies cut connections that are silent for a minute.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// Silence after which the connection counts as broken.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// Before `/turn` is asked again after it failed.
+const ICE_RETRY: Duration = Duration::from_secs(30);
+/// Part of the credentials' life after which new ones are fetched.
+const ICE_REFRESH: f64 = 0.75;
+
+/// What is known of the connection.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) state: SignalState,
+    since: Millis,
+    heard: Millis,
+    next_ping: Millis,
+    retry: Millis,
+    failures: u32,
+    ice: Option<Vec<IceServer>>,
+    ice_due: Millis,
+    ice_asked: bool,
+}
+
+impl Server {
+    pub(super) fn retry_now(&mut self, now: Millis) {
+        self.retry = now;
+        self.failures = 0;
+    }
+
+    /// The ICE servers; `None` until `/turn` has answered or failed once.
+    pub(super) fn ice(&self) -> Option<&[IceServer]> {
+        self.ice.as_deref()
+    }
+}
+
+impl<S: Store> Node<S> {
+    pub(super) fn tend_server(&mut self, now: Millis) {
+        match self.server.state {
+            SignalState::Offline if now >= self.server.retry => {
+                self.server.since = now;
+                self.set_signal_state(SignalState::Connecting);
+                self.outputs.push_back(Output::Signal(SignalCommand::Connect));
+            }
+            SignalState::Connecting if now.since(self.server.since) >= CONNECT_LIMIT => self.hang_up(now),
+            SignalState::Online if now.since(self.server.heard) >= SILENCE_LIMIT => self.hang_up(now),
+            SignalState::Online if now >= self.server.next_ping => {
+                self.server.next_ping = now + PING_INTERVAL;
+                self.tell_server(&ClientMessage::Ping);
+            }
+            _ => {}
+        }
+        if self.server.state == SignalState::Online && now >= self.server.ice_due && !self.server.ice_asked {
+            self.server.ice_asked = true;
+            self.outputs.push_back(Output::Signal(SignalCommand::FetchIceServers));
+        }
+    }
+
+    pub(super) fn signal_event(&mut self, event: SignalEvent, now: Millis) {
+        match event {
+            SignalEvent::Opened => self.server.heard = now,
+            SignalEvent::Message(text) if text.len() <= MAX_MESSAGE => {
+                self.server.heard = now;
+                // A server of a newer version may say what this one does not know.
+                if let Ok(message) = serde_json::from_str::<ServerMessage>(&text) {
+                    self.server_message(message, now);
+                }
+            }
+            SignalEvent::Message(_) => self.hang_up(now),
+            SignalEvent::Closed(reason) => {
+                if self.server.state != SignalState::Offline {
+                    tracing::info!(reason, "signal server lost");
+                    self.went_offline(now);
+                }
+            }
+        }
+    }
+
+    fn server_message(&mut self, message: ServerMessage, now: Millis) {
+        match message {
+            ServerMessage::Challenge { challenge } => {
+                let proof = Box::new(signaling::hello_proof(&self.session, &challenge, now));
+                self.tell_server(&ClientMessage::Hello { version: PROTOCOL_VERSION, proof });
+            }
+            ServerMessage::Welcome => {
+                self.server.failures = 0;
+                self.server.next_ping = now + PING_INTERVAL;
+                self.set_signal_state(SignalState::Online);
+                // Even with all links made: in the lobby others find this peer.
+                self.mesh.asked(now);
+                self.join_lobby();
+                self.tick(now);
+            }
+            ServerMessage::Members { topic, peers } if topic == Topic::lobby() => {
+                let own = self.session_id();
+                let others: Vec<SessionId> = peers.into_iter().filter(|peer| *peer != own).collect();
+                self.mesh.sampled(&others, now);
+                self.tend_links(now);
+            }
+            ServerMessage::Relayed { from, sealed } => self.introduced(from, &sealed, now),
+            ServerMessage::Unreachable { to } => self.unreachable(to),
+            ServerMessage::Error { code, message } => tracing::warn!(?code, message, "signal server refused"),
+            ServerMessage::Pong | ServerMessage::Members { .. } => {}
+        }
+    }
+
+    pub(super) fn ice_servers(&mut self, result: Result<IceServers, String>, now: Millis) {
+        self.server.ice_asked = false;
+        match result {
+            Ok(servers) => {
+                let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
+                self.server.ice_due = now + life;
+                self.server.ice = Some(servers.ice_servers);
+            }
+            Err(reason) => {
+                tracing::warn!(reason, "no ICE servers");
+                self.server.ice_due = now + ICE_RETRY;
+                // Peers on the same network still find each other.
+                self.server.ice.get_or_insert_default();
+            }
+        }
+        self.tend_links(now);
+    }
+
+    pub(super) fn join_lobby(&mut self) {
+        self.tell_server(&ClientMessage::Join { topic: Topic::lobby() });
+    }
+
+    pub(super) fn tell_server(&mut self, message: &ClientMessage) {
+        let text = serde_json::to_string(message).expect("these messages always serialise");
+        self.outputs.push_back(Output::Signal(SignalCommand::Send(text)));
+    }
+
+    fn hang_up(&mut self, now: Millis) {
+        self.outputs.push_back(Output::Signal(SignalCommand::Close));
+        self.went_offline(now);
+    }
+
+    fn went_offline(&mut self, now: Millis) {
+        let wait = FIRST_WAIT.saturating_mul(1 << self.server.failures.min(10)).min(MAX_WAIT);
+        // Jitter: when a server restarts, its clients do not come back all at once.
+        self.server.retry = now + wait.mul_f64(self.rng.random_range(0.5..1.5));
+        self.server.failures += 1;
+        self.server.ice_asked = false;
+        self.set_signal_state(SignalState::Offline);
+    }
+
+    fn set_signal_state(&mut self, state: SignalState) {
+        self.server.state = state;
+        self.network_changed = true;
+    }
+
+    /// The session key, for sealing.
+    pub(super) fn session_keys(&self) -> &Keys {
+        &self.session
+    }
+}
