@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::social::Profile;
 use crate::time::Millis;
 
+mod boxed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
@@ -17,7 +18,7 @@ mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use memory::MemoryStore;
+pub use memory::{EventPool, MemoryStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

@@ -1,0 +1,287 @@
+//! What every store decides alike: which events are admitted, which version of a profile or follow list wins, and
+//! what a deletion reaches. A store only brings the [`Tables`].
+//!
+//! What is visible depends on the set of verified events alone, never on their order: the latest version of a
+//! replaceable event unless its author deleted it (older versions do not come back), and every note that its author
+//! did not delete.
+
+use std::cmp::Reverse;
+use std::io;
+
+use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
+
+use super::{Cursor, Invalid, Known, Note, Page, Put, StoreError};
+use crate::social::{KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, MAX_NAME_CHARS, read_deletion, read_profile};
+use crate::time::Millis;
+
+/// The tables that admission works on, within one transaction.
+pub(super) trait Tables {
+    fn known(&self, id: &EventId) -> Result<Known, StoreError>;
+
+    /// Whether `author` asked to forget `id`. Says nothing about who wrote `id`.
+    fn is_tombstoned(&self, id: &EventId, author: &PublicKey) -> Result<bool, StoreError>;
+
+    /// Keeps that `author` asked to forget `id`.
+    fn tombstone(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError>;
+
+    /// The latest version ever verified of a replaceable event, stored or deleted.
+    fn latest(&self, author: &PublicKey, kind: Kind) -> Result<Option<Version>, StoreError>;
+
+    fn set_latest(&mut self, author: &PublicKey, kind: Kind, version: Version) -> Result<(), StoreError>;
+
+    /// Stores and indexes an admitted event.
+    fn insert(&mut self, event: &Event) -> Result<(), StoreError>;
+
+    /// If `author` wrote the stored event `id` and it is no deletion: removes it with its indices and marks it gone.
+    fn retire(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError>;
+
+    /// Keeps that a verified event is not wanted again.
+    fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError>;
+
+    /// Whether the signature holds over the id.
+    fn signature_holds(&self, event: &Event) -> bool {
+        event.verify_signature()
+    }
+}
+
+/// Orders versions of a replaceable event, and notes by recency: the greater one wins or comes first (NIP-01: the
+/// newer one; of one second the lower id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version {
+    pub(super) created_at: u64,
+    pub(super) id: Reverse<EventId>,
+}
+
+impl Version {
+    pub(super) fn new(created_at: u64, id: EventId) -> Self {
+        Self {
+            created_at,
+            id: Reverse(id),
+        }
+    }
+}
+
+/// Verifies one event, stores it and carries out what it means. Cheapest checks first; a known id is never verified.
+pub(super) fn admit(tables: &mut impl Tables, event: &Event, now: Millis) -> Result<Put, StoreError> {
+    if !KINDS.contains(&event.kind) {
+        return Ok(Put::Invalid(Invalid::Kind));
+    }
+    match tables.known(&event.id)? {
+        Known::Stored => return Ok(Put::Duplicate),
+        Known::Gone if tables.is_tombstoned(&event.id, &event.pubkey)? => return Ok(Put::Deleted),
+        Known::Gone => return Ok(Put::Superseded),
+        Known::No => {}
+    }
+    if let Err(reason) = verify(tables, event, now) {
+        return Ok(Put::Invalid(reason));
+    }
+    if event.kind == Kind::EventDeletion {
+        for target in read_deletion(event) {
+            tables.tombstone(&target, &event.pubkey)?;
+            tables.retire(&target, &event.pubkey)?;
+        }
+        tables.insert(event)?;
+        return Ok(Put::Stored);
+    }
+    // A deleted version still displaces older ones, else what is shown would depend on which came first.
+    let superseded = event.kind.is_replaceable() && !displace(tables, event)?;
+    if tables.is_tombstoned(&event.id, &event.pubkey)? {
+        tables.set_gone(&event.id)?;
+        Ok(Put::Deleted)
+    } else if superseded {
+        tables.set_gone(&event.id)?;
+        Ok(Put::Superseded)
+    } else {
+        tables.insert(event)?;
+        Ok(Put::Stored)
+    }
+}
+
+/// Whether a replaceable event is the latest of its author; retires the one before.
+fn displace(tables: &mut impl Tables, event: &Event) -> Result<bool, StoreError> {
+    let version = Version::new(event.created_at.as_secs(), event.id);
+    if let Some(latest) = tables.latest(&event.pubkey, event.kind)? {
+        if latest > version {
+            return Ok(false);
+        }
+        tables.retire(&latest.id.0, &event.pubkey)?;
+    }
+    tables.set_latest(&event.pubkey, event.kind, version)?;
+    Ok(true)
+}
+
+fn verify(tables: &impl Tables, event: &Event, now: Millis) -> Result<(), Invalid> {
+    if event.created_at.as_secs() > (now.0 / 1000).saturating_add(MAX_FUTURE_SECS) {
+        Err(Invalid::Future)
+    } else if !fits(event) {
+        Err(Invalid::TooLarge)
+    } else if !event.verify_id() {
+        Err(Invalid::Id)
+    } else if !tables.signature_holds(event) {
+        Err(Invalid::Signature)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the event's JSON is within [`MAX_EVENT_BYTES`]; counts without building it and stops at the limit.
+fn fits(event: &Event) -> bool {
+    struct Room(usize);
+    impl io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or(io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Room(MAX_EVENT_BYTES), event).is_ok()
+}
+
+/// The name that a profile event gives its author: white space and control characters folded, cut to
+/// [`MAX_NAME_CHARS`]; `None` when nothing is left.
+pub(super) fn shown_name(profile: &Event) -> Option<String> {
+    let name = read_profile(profile).name?;
+    let folded = name
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|part| !part.is_empty());
+    let cut: String = folded
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(MAX_NAME_CHARS)
+        .collect();
+    let cut = cut.trim_end();
+    (!cut.is_empty()).then(|| cut.to_owned())
+}
+
+/// A page from at least `limit + 1` notes where there are as many: the one too many tells that it goes on.
+pub(super) fn page(mut notes: Vec<Note>, limit: usize) -> Page {
+    let more = notes.len() > limit;
+    notes.truncate(limit);
+    let next = if more {
+        notes.last().map(Note::cursor)
+    } else {
+        None
+    };
+    Page { notes, next }
+}
+
+/// The part of a filter that [`super::Store::items`] looks at, bounded to what can be stored at all.
+pub(super) struct Wanted {
+    pub(super) kinds: Vec<Kind>,
+    /// `None`: everybody.
+    pub(super) authors: Option<Vec<PublicKey>>,
+    /// Inclusive, in seconds.
+    pub(super) since: u64,
+    /// Inclusive, in seconds.
+    pub(super) until: u64,
+}
+
+impl Wanted {
+    pub(super) fn new(filter: &Filter) -> Self {
+        debug_assert!(
+            filter.ids.is_none()
+                && filter.search.is_none()
+                && filter.limit.is_none()
+                && filter.generic_tags.is_empty(),
+            "reconciliation knows kinds, authors, since and until only: {filter:?}"
+        );
+        // As in the `nostr` crate, an empty list means no restriction.
+        let kinds = filter.kinds.as_ref().filter(|kinds| !kinds.is_empty());
+        let authors = filter.authors.as_ref().filter(|authors| !authors.is_empty());
+        Self {
+            kinds: KINDS
+                .into_iter()
+                .filter(|kind| kinds.is_none_or(|kinds| kinds.contains(kind)))
+                .collect(),
+            authors: authors.map(|authors| authors.iter().copied().collect()),
+            since: filter.since.map_or(0, |since| since.as_secs()),
+            until: filter.until.map_or(u64::MAX, |until| until.as_secs()),
+        }
+    }
+}
+
+/// The places of the newest notes of several people together, at most `limit`, without reading more than one note
+/// ahead per person: `next` tells a person's newest note before a place.
+pub(super) fn merge(
+    people: impl IntoIterator<Item = PublicKey>,
+    before: Option<Cursor>,
+    limit: usize,
+    mut next: impl FnMut(&PublicKey, Option<Cursor>) -> Result<Option<Cursor>, StoreError>,
+) -> Result<Vec<Cursor>, StoreError> {
+    let mut heads = std::collections::BinaryHeap::new();
+    for person in people {
+        if let Some(head) = next(&person, before)? {
+            heads.push((Version::new(head.created_at, head.id), person));
+        }
+    }
+    let mut places = Vec::new();
+    while places.len() < limit {
+        let Some((
+            Version {
+                created_at,
+                id: Reverse(id),
+            },
+            person,
+        )) = heads.pop()
+        else {
+            break;
+        };
+        let place = Cursor { created_at, id };
+        places.push(place);
+        if let Some(head) = next(&person, Some(place))? {
+            heads.push((Version::new(head.created_at, head.id), person));
+        }
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use nostr::prelude::{EventBuilder, FinalizeEvent, Keys};
+
+    use super::*;
+
+    fn profile(content: &str) -> Event {
+        EventBuilder::new(Kind::Metadata, content)
+            .finalize(&Keys::generate())
+            .unwrap()
+    }
+
+    #[test]
+    fn the_limit_of_size_is_exact() {
+        let bare = serde_json::to_vec(&profile("")).unwrap().len();
+        // The creation time has the same number of digits, so only the content counts.
+        assert!(fits(&profile(&"x".repeat(MAX_EVENT_BYTES - bare))));
+        assert!(!fits(&profile(&"x".repeat(MAX_EVENT_BYTES - bare + 1))));
+        assert!(
+            !fits(&profile(&"\u{1}".repeat(MAX_EVENT_BYTES / 6))),
+            "escapes count as what they take"
+        );
+    }
+
+    #[test]
+    fn names_of_others_are_folded_and_cut() {
+        let shown = |name: &str| shown_name(&profile(&serde_json::json!({ "name": name }).to_string()));
+        assert_eq!(shown(" 波\u{0}\nの  音\t").as_deref(), Some("波 の 音"));
+        assert_eq!(shown(" \u{0} "), None);
+        assert_eq!(
+            shown(&"🌊".repeat(MAX_NAME_CHARS + 9)),
+            Some("🌊".repeat(MAX_NAME_CHARS))
+        );
+        assert_eq!(shown_name(&profile(r#"{"name":7}"#)), None);
+    }
+
+    #[test]
+    fn of_one_second_the_lower_id_wins() {
+        let id = |byte| EventId::from_byte_array([byte; 32]);
+        assert!(Version::new(5, id(1)) > Version::new(5, id(2)));
+        assert!(Version::new(6, id(2)) > Version::new(5, id(1)));
+    }
+}

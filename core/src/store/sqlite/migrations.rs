@@ -1,0 +1,83 @@
+//! The schema's versions. `PRAGMA user_version` says which one a database has.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::Context;
+use crate::store::StoreError;
+
+/// Version n is reached by the n-th script. A script that was released is never changed.
+const SCRIPTS: [&str; 1] = [include_str!("migrations/001_init.sql")];
+const CONTEXT: &str = "updating the database";
+
+/// Runs what is missing, each script in a transaction of its own.
+pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    run_scripts(connection, &SCRIPTS)
+}
+
+fn run_scripts(connection: &mut Connection, scripts: &[&str]) -> Result<(), StoreError> {
+    loop {
+        let version = version(connection).context(CONTEXT)?;
+        if version == scripts.len() {
+            return Ok(());
+        }
+        if version > scripts.len() {
+            return Err(StoreError {
+                context: "opening the database",
+                reason: format!(
+                    "it was written by a newer version of Sazanami (schema {version}, this one knows {}); \
+                     please update",
+                    scripts.len()
+                ),
+                full: false,
+            });
+        }
+        apply(connection, version, scripts[version]).context(CONTEXT)?;
+    }
+}
+
+fn apply(connection: &mut Connection, from: usize, script: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been quicker.
+    if version(&transaction)? == from {
+        transaction.execute_batch(script)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(from).unwrap_or(i64::MAX) + 1)?;
+    }
+    transaction.commit()
+}
+
+/// A negative version, which no release wrote, counts as one that is too new.
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_script_leaves_nothing_behind() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let scripts = ["CREATE TABLE a (x) STRICT", "CREATE TABLE a (x INTEGER) STRICT"];
+        assert!(
+            run_scripts(&mut connection, &scripts).is_err(),
+            "a column without a type in the first"
+        );
+        let scripts = [
+            "CREATE TABLE a (x INTEGER) STRICT",
+            "CREATE TABLE b (x INTEGER) STRICT; SELECT broken",
+        ];
+        assert!(run_scripts(&mut connection, &scripts).is_err());
+        assert_eq!(version(&connection).unwrap(), 1, "the first script holds");
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1, "nothing of the second remains");
+        run_scripts(
+            &mut connection,
+            &[scripts[0], "CREATE TABLE b (x INTEGER) STRICT"],
+        )
+        .unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+    }
+}
