@@ -1,1 +1,5 @@
-//! 
+//! Sazanami outside the browser: what the desktop app and the headless peer share.
+//!
+//! - [`transport`]: links to peers over WebRTC
+
+pub mod transport;

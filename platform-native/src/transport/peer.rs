@@ -1,0 +1,187 @@
+//! Builds a peer connection with its one data channel, and carries out what the negotiation asks.
+
+use std::sync::Arc;
+
+use rtc::ice::mdns::MulticastDnsMode;
+use sazanami_core::negotiation::{Action, Outcome};
+use sazanami_core::signaling::PeerSignal;
+use sazanami_core::transport::{ConnectOptions, Route, SEND_BUFFER};
+use tokio::sync::mpsc;
+use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
+use webrtc::error::Result;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
+    RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
+    RTCSessionDescription, SettingEngineBuilder,
+};
+use webrtc::runtime::TokioRuntime;
+
+use super::candidates;
+
+/// The channel's name and stream id, the same at both ends, so that neither has to announce it.
+const CHANNEL: (&str, u16) = ("sazanami", 0);
+/// What a peer connection may report before it is read; gathering yields a few dozen candidates at most.
+const MAX_PEER_EVENTS: usize = 256;
+
+/// What a peer connection reports.
+#[derive(Debug)]
+pub(super) enum PeerEvent {
+    Candidate(PeerSignal),
+    Ice(RTCIceConnectionState),
+}
+
+/// A peer connection. It must be closed: dropping it leaves sockets and a task behind.
+pub(super) struct Peer {
+    pub(super) connection: Arc<dyn PeerConnection>,
+    pub(super) channel: Arc<dyn DataChannel>,
+    pub(super) events: mpsc::Receiver<PeerEvent>,
+    route: Route,
+}
+
+struct Handler {
+    route: Route,
+    events: mpsc::Sender<PeerEvent>,
+}
+
+impl Handler {
+    /// Never waits: it is called on the connection's own task.
+    fn report(&self, event: PeerEvent) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+            tracing::warn!(?event, "a peer connection reports faster than it is read");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        let Ok(init) = event.candidate.to_json() else { return };
+        let Some(candidate) = candidates::outgoing(&init.candidate, self.route) else { return };
+        self.report(PeerEvent::Candidate(PeerSignal::Candidate {
+            candidate,
+            sdp_mid: init.sdp_mid,
+            sdp_m_line_index: init.sdp_mline_index,
+        }));
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        self.report(PeerEvent::Ice(state));
+    }
+}
+
+impl Peer {
+    /// A new peer connection, not negotiated yet.
+    pub(super) async fn new(options: &ConnectOptions) -> Result<Self> {
+        // Browsers hide their addresses behind mDNS names. A machine without a network has no multicast, and the
+        // connection is then made without.
+        match Self::with_mdns(options, MulticastDnsMode::QueryOnly).await {
+            Ok(peer) => Ok(peer),
+            Err(error) => {
+                tracing::debug!(%error, "no multicast here: peers' .local names are not resolved");
+                Self::with_mdns(options, MulticastDnsMode::Disabled).await
+            }
+        }
+    }
+
+    async fn with_mdns(options: &ConnectOptions, mdns: MulticastDnsMode) -> Result<Self> {
+        let ice_servers = options.ice_servers.iter().map(|server| RTCIceServer {
+            urls: server.urls.iter().filter(|url| usable(url)).cloned().collect(),
+            username: server.username.clone().unwrap_or_default(),
+            credential: server.credential.clone().unwrap_or_default(),
+        });
+        let configuration = RTCConfigurationBuilder::new()
+            .with_ice_servers(ice_servers.filter(|server| !server.urls.is_empty()).collect())
+            .with_ice_transport_policy(match options.route {
+                Route::Any => RTCIceTransportPolicy::All,
+                Route::RelayOnly => RTCIceTransportPolicy::Relay,
+            })
+            .build();
+        let settings = SettingEngineBuilder::new()
+            .with_include_loopback_candidate(true)
+            .with_multicast_dns_mode(mdns)
+            .with_discard_local_candidates_during_ice_restart(true)
+            .build();
+        let (sender, events) = mpsc::channel(MAX_PEER_EVENTS);
+        let connection: Arc<dyn PeerConnection> = Arc::new(
+            PeerConnectionBuilder::new()
+                .with_configuration(configuration)
+                .with_setting_engine(settings)
+                .with_runtime(Arc::new(TokioRuntime))
+                .with_handler(Arc::new(Handler { route: options.route, events: sender }))
+                .with_udp_addrs(local_addresses())
+                .with_data_channel_send_buffer_limit(SEND_BUFFER)
+                .build()
+                .await?,
+        );
+        let init = RTCDataChannelInit { negotiated: Some(CHANNEL.1), ..RTCDataChannelInit::default() };
+        match connection.create_data_channel(CHANNEL.0, Some(init)).await {
+            Ok(channel) => Ok(Self { connection, channel, events, route: options.route }),
+            Err(error) => {
+                connection.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries out one step of the negotiation.
+    pub(super) async fn carry_out(&self, action: Action) -> Outcome {
+        let result = match action {
+            Action::Offer => self.describe(true).await.map(Outcome::Local),
+            Action::Answer => self.describe(false).await.map(Outcome::Local),
+            action => self.apply(action).await.map(|()| Outcome::Done),
+        };
+        result.unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+    }
+
+    async fn describe(&self, offer: bool) -> Result<String> {
+        let description = if offer {
+            self.connection.create_offer(None).await?
+        } else {
+            self.connection.create_answer(None).await?
+        };
+        self.connection.set_local_description(description.clone()).await?;
+        // As set, it holds the candidates gathered so far: after a rollback they are not reported again.
+        let description = self.connection.local_description().await.unwrap_or(description);
+        Ok(candidates::outgoing_sdp(&description.sdp, self.route))
+    }
+
+    async fn apply(&self, action: Action) -> Result<()> {
+        match action {
+            Action::SetRemote(PeerSignal::Offer(sdp)) => {
+                self.connection.set_remote_description(RTCSessionDescription::offer(sdp)?).await
+            }
+            Action::SetRemote(PeerSignal::Answer(sdp)) => {
+                self.connection.set_remote_description(RTCSessionDescription::answer(sdp)?).await
+            }
+            Action::Rollback => {
+                self.connection.set_local_description(RTCSessionDescription::rollback(None)?).await
+            }
+            Action::AddCandidate(PeerSignal::Candidate { candidate, sdp_mid, sdp_m_line_index }) => {
+                let init = RTCIceCandidateInit {
+                    candidate,
+                    sdp_mid,
+                    sdp_mline_index: sdp_m_line_index,
+                    ..RTCIceCandidateInit::default()
+                };
+                self.connection.add_ice_candidate(init).await
+            }
+            Action::RestartIce => self.connection.restart_ice().await,
+            Action::SetRemote(_) | Action::AddCandidate(_) | Action::Send(_) | Action::Fail(_) => Ok(()),
+            Action::Offer | Action::Answer => Ok(()),
+        }
+    }
+}
+
+/// TURN works over UDP only here; other URLs would only be logged as errors.
+fn usable(url: &str) -> bool {
+    url.starts_with("stun:") || (url.starts_with("turn:") && !url.contains("transport=tcp"))
+}
+
+/// A wildcard stands for every interface but loopback, which peers on the same machine need.
+fn local_addresses() -> Vec<&'static str> {
+    let mut addresses = vec!["127.0.0.1:0", "0.0.0.0:0"];
+    if std::net::UdpSocket::bind("[::]:0").is_ok() {
+        addresses.push("[::]:0");
+    }
+    addresses
+}
