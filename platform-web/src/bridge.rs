@@ -1,0 +1,125 @@
+//! What page and worker say to each other: typed messages, encoded into an `ArrayBuffer` that is transferred, not
+//! copied.
+//!
+//! The first byte names the encoding. Messages are postcard, but for the few that hold ICE servers: those skip absent
+//! fields when serialised, which only a self-describing format can read back, so they are JSON.
+
+use js_sys::{Array, ArrayBuffer, Uint8Array};
+use sazanami_core::node::{Input, Output};
+use sazanami_core::transport::{Route, TransportCommand};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// From the page to the worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Open the store and start the node; the first message.
+    Start {
+        /// Which candidates links may use.
+        route: Route,
+    },
+    /// For the node.
+    Input(Input),
+    /// Close the databases and let go of their files; answered by [`FromWorker::Released`].
+    Release,
+}
+
+/// From the worker to the page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The worker listens: what was sent before this is lost.
+    Listening,
+    /// How the store was opened, or that the worker failed later.
+    State(State),
+    /// From the node.
+    Output(Output),
+    /// So many frames of links have been handled since the last report.
+    Handled(u32),
+    /// The databases are closed and their files free.
+    Released,
+}
+
+/// How the worker's node stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It answers, and what it keeps is durable.
+    Ready,
+    /// It answers, but keeps everything in memory, and why.
+    Ephemeral(String),
+    /// Somebody else holds the database's files.
+    Busy(String),
+    /// It could not start, or broke, and why.
+    Failed(String),
+}
+
+/// A message that could not be read: page and worker are of different builds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("page and worker do not understand each other: {0}")]
+pub struct BadMessage(String);
+
+const POSTCARD: u8 = 0;
+const JSON: u8 = 1;
+
+/// A message of this bridge.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Whether it holds something that postcard cannot carry.
+    fn needs_json(&self) -> bool;
+}
+
+impl Message for ToWorker {
+    fn needs_json(&self) -> bool {
+        matches!(self, Self::Input(Input::IceServers(Ok(_))))
+    }
+}
+
+impl Message for FromWorker {
+    fn needs_json(&self) -> bool {
+        matches!(
+            self,
+            Self::Output(Output::Transport(TransportCommand::Connect { .. }))
+        )
+    }
+}
+
+/// The bytes of a message.
+pub fn encode<M: Message>(message: &M) -> Vec<u8> {
+    const SERIALISES: &str = "the messages are plain data, which always serialises";
+    if message.needs_json() {
+        let mut bytes = vec![JSON];
+        serde_json::to_writer(&mut bytes, message).expect(SERIALISES);
+        bytes
+    } else {
+        postcard::to_extend(message, vec![POSTCARD]).expect(SERIALISES)
+    }
+}
+
+/// Reads the bytes of a message.
+///
+/// # Errors
+/// When they are not one.
+pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, BadMessage> {
+    match bytes.split_first() {
+        Some((&POSTCARD, body)) => postcard::from_bytes(body).map_err(|error| BadMessage(error.to_string())),
+        Some((&JSON, body)) => serde_json::from_slice(body).map_err(|error| BadMessage(error.to_string())),
+        _ => Err(BadMessage("unknown encoding".to_owned())),
+    }
+}
+
+/// What to pass to `postMessage`: the buffer, and the list that transfers it.
+pub fn to_js<M: Message>(message: &M) -> (ArrayBuffer, Array) {
+    let buffer = Uint8Array::from(encode(message).as_slice()).buffer();
+    let transfer = Array::of1(&buffer);
+    (buffer, transfer)
+}
+
+/// Reads the data of a message event.
+///
+/// # Errors
+/// When it is not a message of this bridge.
+pub fn from_js<M: Message>(data: &JsValue) -> Result<M, BadMessage> {
+    let buffer = data
+        .dyn_ref::<ArrayBuffer>()
+        .ok_or_else(|| BadMessage("not a buffer".to_owned()))?;
+    decode(&Uint8Array::new(buffer).to_vec())
+}

@@ -1,0 +1,83 @@
+//! The page: renders the interface and moves what the node in the worker needs moved.
+//!
+//! - [`session`]: claims the store, runs a worker while it is this tab's, and tells the interface how it stands
+//! - [`locks`]: which tab owns the store
+//! - `node`: the worker, seen from here
+//! - `signal`: the WebSocket and `/turn`
+//! - `host`: what the interface asks of the browser
+
+use std::rc::Rc;
+
+use dioxus::prelude::VirtualDom;
+use futures::channel::mpsc;
+use sazanami_app::Backend;
+use sazanami_core::transport::Route;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::CssStyleSheet;
+
+mod host;
+pub mod locks;
+mod node;
+mod owner;
+pub mod session;
+mod signal;
+
+use host::WebHost;
+
+/// Launches the interface.
+pub fn start() {
+    report_panics();
+    adopt_styles();
+    let (take_over, take_overs) = mpsc::unbounded();
+    let (backend, port, states) = Backend::new(Rc::new(WebHost::new(take_over)));
+    spawn_local(session::run(route(), port, states, take_overs));
+    let dom = VirtualDom::new(sazanami_app::App).with_root_context(backend);
+    dioxus_web::launch::launch_virtual_dom(dom, dioxus_web::Config::new());
+}
+
+/// The page's window.
+pub(crate) fn window() -> web_sys::Window {
+    web_sys::window().expect("the page runs in a window")
+}
+
+/// The page's document.
+fn document() -> web_sys::Document {
+    window().document().expect("the window shows a document")
+}
+
+/// `?route=relay` in the address keeps this session to TURN.
+fn route() -> Route {
+    let query = window().location().search().unwrap_or_default();
+    if query
+        .trim_start_matches('?')
+        .split('&')
+        .any(|pair| pair == "route=relay")
+    {
+        Route::RelayOnly
+    } else {
+        Route::Any
+    }
+}
+
+/// Puts the style sheet into the document; as a constructed sheet, which a strict content security policy allows.
+fn adopt_styles() {
+    let adopted = CssStyleSheet::new().and_then(|sheet| {
+        sheet.replace_sync(sazanami_app::STYLES)?;
+        let sheets = document().adopted_style_sheets();
+        sheets.push(&sheet);
+        Ok(())
+    });
+    if let Err(error) = adopted {
+        web_sys::console::error_2(&"sazanami: no styles:".into(), &error);
+    }
+}
+
+/// After a panic the interface is dead: say so instead of leaving a page that does not answer.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        if let Some(notice) = document().get_element_by_id("crashed") {
+            let _ = notice.remove_attribute("hidden");
+        }
+    }));
+}

@@ -1,0 +1,226 @@
+//! The life of one link, as a task: negotiate, open, move frames, repair once, close.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, select};
+use gloo_timers::future::sleep;
+use sazanami_core::negotiation::{Action, Input, Negotiation};
+use sazanami_core::transport::{
+    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, TransportEvent,
+};
+use web_sys::RtcPeerConnectionState;
+
+use super::connection::{Connection, Happening};
+use super::{Shared, path};
+
+/// How often the path is looked at: it changes when ICE finds a better pair or a network goes away.
+const PATH_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a broken path may take to come back by an ICE restart.
+const REPAIR_TIMEOUT: Duration = Duration::from_secs(15);
+
+type Work = Pin<Box<dyn Future<Output = Happening>>>;
+
+/// Runs a link to its end; the last thing it does is to report [`TransportEvent::Closed`].
+pub(super) async fn run(
+    link: LinkId,
+    options: ConnectOptions,
+    happenings: mpsc::UnboundedSender<Happening>,
+    inbox: mpsc::UnboundedReceiver<Happening>,
+    shared: Rc<Shared>,
+    events: mpsc::UnboundedSender<TransportEvent>,
+) {
+    let reason = match Connection::new(&options, &happenings, &shared) {
+        Ok(connection) => {
+            let task = Link {
+                link,
+                connection,
+                negotiation: Negotiation::new(options.polite),
+                polite: options.polite,
+                opened: false,
+                repairs: 0,
+                repairing: false,
+                path: None,
+                shared: shared.clone(),
+                events: events.clone(),
+                work: FuturesUnordered::new(),
+            };
+            task.live(options.offer, inbox).await
+        }
+        Err(reason) => CloseReason::Failed(reason),
+    };
+    shared.channel.borrow_mut().take();
+    // The transport may be gone.
+    let _ = events.unbounded_send(TransportEvent::Closed { link, reason });
+}
+
+struct Link {
+    link: LinkId,
+    connection: Connection,
+    negotiation: Negotiation,
+    polite: bool,
+    opened: bool,
+    /// How many repairs were begun; numbers their timeouts.
+    repairs: u32,
+    repairing: bool,
+    path: Option<Path>,
+    shared: Rc<Shared>,
+    events: mpsc::UnboundedSender<TransportEvent>,
+    /// The action under way, timers and statistics: dropped with the link.
+    work: FuturesUnordered<Work>,
+}
+
+impl Link {
+    async fn live(mut self, offer: bool, mut inbox: mpsc::UnboundedReceiver<Happening>) -> CloseReason {
+        self.after(
+            Duration::from_secs(CONNECT_TIMEOUT_SECS),
+            Happening::ConnectTimeout,
+        );
+        if offer {
+            self.negotiation.handle(Input::Needed);
+        }
+        loop {
+            if let Some(reason) = self.negotiate() {
+                return reason;
+            }
+            let happening = select! {
+                happening = inbox.select_next_some() => happening,
+                happening = self.work.select_next_some() => happening,
+            };
+            if let Some(reason) = self.take(happening) {
+                return reason;
+            }
+        }
+    }
+
+    /// Does what the negotiation asks, one action at a time.
+    fn negotiate(&mut self) -> Option<CloseReason> {
+        while let Some(action) = self.negotiation.poll() {
+            match action {
+                Action::Send(signal) => self.emit(TransportEvent::Signal {
+                    link: self.link,
+                    signal,
+                }),
+                Action::Fail(reason) => return Some(CloseReason::Failed(reason)),
+                action => {
+                    let peer = self.connection.peer.clone();
+                    self.work.push(Box::pin(async move {
+                        Happening::Finished(Connection::perform(peer, action).await)
+                    }));
+                }
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, happening: Happening) -> Option<CloseReason> {
+        match happening {
+            Happening::Signal(signal) => self.negotiation.handle(Input::Remote(signal)),
+            Happening::Candidate(signal) => self.negotiation.handle(Input::LocalCandidate(signal)),
+            Happening::Finished(outcome) => self.negotiation.finished(outcome),
+            Happening::Opened => self.open(),
+            Happening::Frame(frame) => self.emit(TransportEvent::Frame {
+                link: self.link,
+                frame,
+            }),
+            Happening::Connection(state) => return self.connection_changed(state),
+            Happening::Low => self.report_drained(),
+            Happening::Path(path) => self.path_seen(path),
+            Happening::LookAtPath => {
+                // Also catches what a lost `bufferedamountlow` would leave unreported.
+                self.report_drained();
+                self.look_at_path();
+                self.after(PATH_INTERVAL, Happening::LookAtPath);
+            }
+            Happening::ConnectTimeout if !self.opened => return Some(CloseReason::Timeout),
+            Happening::ConnectTimeout => {}
+            Happening::RepairTimeout(number) if self.repairing && number == self.repairs => {
+                return Some(CloseReason::Failed(
+                    "the path broke and did not come back".to_owned(),
+                ));
+            }
+            Happening::RepairTimeout(_) => {}
+            Happening::Close(reason) => return Some(reason),
+        }
+        None
+    }
+
+    fn open(&mut self) {
+        self.opened = true;
+        *self.shared.channel.borrow_mut() = Some(self.connection.channel.clone());
+        self.emit(TransportEvent::Opened { link: self.link });
+        self.look_at_path();
+        self.after(PATH_INTERVAL, Happening::LookAtPath);
+    }
+
+    fn connection_changed(&mut self, state: RtcPeerConnectionState) -> Option<CloseReason> {
+        match state {
+            RtcPeerConnectionState::Connected => {
+                self.repairing = false;
+                if self.opened {
+                    self.look_at_path();
+                }
+                None
+            }
+            RtcPeerConnectionState::Failed if self.repairing => Some(CloseReason::Failed(
+                "the path broke again during its repair".to_owned(),
+            )),
+            RtcPeerConnectionState::Failed => {
+                self.repairing = true;
+                self.repairs += 1;
+                self.after(REPAIR_TIMEOUT, Happening::RepairTimeout(self.repairs));
+                if !self.polite {
+                    self.negotiation.handle(Input::Restart);
+                }
+                None
+            }
+            RtcPeerConnectionState::Closed => Some(CloseReason::Remote),
+            _ => None,
+        }
+    }
+
+    fn report_drained(&mut self) {
+        self.shared.arm();
+        let bytes = self.shared.take_drained();
+        if bytes > 0 {
+            self.emit(TransportEvent::Drained {
+                link: self.link,
+                bytes,
+            });
+        }
+    }
+
+    fn look_at_path(&mut self) {
+        let peer = self.connection.peer.clone();
+        self.work
+            .push(Box::pin(async move { Happening::Path(path::of(&peer).await) }));
+    }
+
+    fn path_seen(&mut self, path: Option<Path>) {
+        if let Some(path) = path
+            && self.path != Some(path)
+        {
+            self.path = Some(path);
+            self.emit(TransportEvent::Path {
+                link: self.link,
+                path,
+            });
+        }
+    }
+
+    fn after(&mut self, delay: Duration, happening: Happening) {
+        self.work.push(Box::pin(async move {
+            sleep(delay).await;
+            happening
+        }));
+    }
+
+    fn emit(&self, event: TransportEvent) {
+        // The transport may be gone; its drop ends this link.
+        let _ = self.events.unbounded_send(event);
+    }
+}

@@ -1,0 +1,157 @@
+//! The worker: a node next to its databases, off the page's thread.
+//!
+//! It says [`FromWorker::Listening`], gets [`ToWorker::Start`], opens the databases, and from then on hands every
+//! input to the node and every output to the page.
+
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt, select};
+use gloo_timers::future::sleep;
+use sazanami_core::node::{Config, Input, Node};
+use sazanami_core::store::SqliteStore;
+use sazanami_core::transport::{Route, TransportEvent};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use crate::bridge::{self, FromWorker, State, ToWorker};
+use crate::clock::now;
+use crate::dom::Listener;
+
+mod databases;
+mod vault;
+
+pub use databases::{OpenError, Pool};
+pub use vault::SqliteVault;
+
+use databases::Databases;
+
+/// Frames handled before the page is told: a report for each would double the messages.
+const REPORT_FRAMES: u32 = 16;
+/// The longest sleep: a machine that was suspended counts no time, so the clock is looked at now and then.
+const MAX_SLEEP: Duration = Duration::from_secs(30);
+
+/// Runs the worker in this scope.
+pub fn start(scope: DedicatedWorkerGlobalScope) {
+    report_panics();
+    let (sender, inbox) = mpsc::unbounded();
+    let listener = Listener::new(&scope, "message", move |event| {
+        // The receiver lives as long as the worker.
+        let _ = sender.unbounded_send(bridge::from_js(&event.unchecked_ref::<MessageEvent>().data()));
+    });
+    spawn_local(async move {
+        run(Page(scope), inbox).await;
+        drop(listener);
+    });
+}
+
+type Inbox = mpsc::UnboundedReceiver<Result<ToWorker, bridge::BadMessage>>;
+
+/// The way to the page.
+struct Page(DedicatedWorkerGlobalScope);
+
+impl Page {
+    fn post(&self, message: &FromWorker) {
+        let (buffer, transfer) = bridge::to_js(message);
+        if let Err(error) = self.0.post_message_with_transfer(&buffer, &transfer) {
+            web_sys::console::error_2(&"sazanami: the worker cannot reach its page:".into(), &error);
+        }
+    }
+
+    fn state(&self, state: State) {
+        self.post(&FromWorker::State(state));
+    }
+}
+
+/// A panic ends everything here, silently unless the page is told.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        if let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() {
+            Page(scope).state(State::Failed(info.to_string()));
+        }
+    }));
+}
+
+async fn run(page: Page, mut inbox: Inbox) {
+    page.post(&FromWorker::Listening);
+    let route = loop {
+        match inbox.next().await {
+            Some(Ok(ToWorker::Start { route })) => break route,
+            Some(Ok(ToWorker::Release)) => return page.post(&FromWorker::Released),
+            Some(Ok(ToWorker::Input(_))) => {}
+            Some(Err(error)) => return page.state(State::Failed(error.to_string())),
+            None => return,
+        }
+    };
+    let databases = match databases::open().await {
+        Ok(databases) => databases,
+        Err(OpenError::Busy(reason)) => return page.state(State::Busy(reason)),
+        Err(OpenError::Failed(reason)) => return page.state(State::Failed(reason)),
+    };
+    let Databases {
+        store,
+        vault,
+        pool,
+        ephemeral,
+    } = databases;
+    let node = seed().and_then(|seed| {
+        Node::new(config(route, seed), store, vault, now()).map_err(|error| error.to_string())
+    });
+    let mut node = match node {
+        Ok(node) => node,
+        Err(reason) => return page.state(State::Failed(reason)),
+    };
+    page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
+    let failure = drive(&mut node, &page, &mut inbox).await;
+    // Closes the databases, which frees their files.
+    drop(node);
+    if let Some(pool) = pool
+        && let Err(error) = pool.release()
+    {
+        web_sys::console::error_1(&format!("sazanami: the database files stay taken: {error}").into());
+    }
+    match failure {
+        Some(reason) => page.state(State::Failed(reason)),
+        None => page.post(&FromWorker::Released),
+    }
+}
+
+/// Runs the node until it is to be released, or why it cannot go on.
+async fn drive(node: &mut Node<SqliteStore>, page: &Page, inbox: &mut Inbox) -> Option<String> {
+    let mut frames = 0;
+    loop {
+        while let Some(output) = node.poll_output() {
+            page.post(&FromWorker::Output(output));
+        }
+        let wait = node.next_tick().since(now()).min(MAX_SLEEP);
+        let message = select! {
+            message = inbox.next() => message,
+            () = sleep(wait).fuse() => Some(Ok(ToWorker::Input(Input::Tick))),
+        };
+        match message {
+            Some(Ok(ToWorker::Input(input))) => {
+                let is_frame = matches!(input, Input::Transport(TransportEvent::Frame { .. }));
+                node.handle(input, now());
+                frames += u32::from(is_frame);
+                if frames >= REPORT_FRAMES {
+                    page.post(&FromWorker::Handled(std::mem::take(&mut frames)));
+                }
+            }
+            Some(Ok(ToWorker::Start { .. })) => {}
+            Some(Ok(ToWorker::Release)) | None => return None,
+            Some(Err(error)) => return Some(error.to_string()),
+        }
+    }
+}
+
+fn config(route: Route, seed: [u8; 32]) -> Config {
+    Config { route, seed }
+}
+
+fn seed() -> Result<[u8; 32], String> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| format!("no random numbers: {error}"))?;
+    Ok(seed)
+}
