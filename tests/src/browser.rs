@@ -1,0 +1,131 @@
+//! One Chromium profile, driven by WebDriver.
+//!
+//! - `driver`: chromedriver, the browser under it, and its console
+//! - `page`: what a person does and sees on the page
+
+mod driver;
+mod page;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+pub use page::PeerRow;
+
+use crate::Site;
+use driver::Driver;
+
+/// How a browser is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The person's languages, best first (`navigator.languages`).
+    pub languages: &'static str,
+    /// What follows the site's address: `/?route=relay`.
+    pub path: &'static str,
+    /// Window size in CSS pixels.
+    pub size: (u32, u32),
+}
+
+impl Default for Launch {
+    fn default() -> Self {
+        Self {
+            languages: "en",
+            path: "/",
+            size: (1100, 800),
+        }
+    }
+}
+
+/// A profile, and the browser that is open on it, if one is.
+pub struct Browser {
+    name: String,
+    address: String,
+    profile: PathBuf,
+    launch: Launch,
+    driver: Option<Driver>,
+}
+
+impl Browser {
+    /// A fresh profile, opened on the site.
+    ///
+    /// # Errors
+    /// When the browser does not start or the page does not load.
+    pub async fn open(site: &Site, name: &str) -> Result<Self> {
+        Self::open_with(site, name, Launch::default()).await
+    }
+
+    /// The same, started in another way.
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    pub async fn open_with(site: &Site, name: &str, launch: Launch) -> Result<Self> {
+        let mut browser = Self {
+            name: name.to_owned(),
+            address: site.address().to_owned(),
+            profile: site.folder().join(format!("profile-{name}")),
+            launch,
+            driver: None,
+        };
+        browser.reopen().await?;
+        Ok(browser)
+    }
+
+    /// Opens the profile again after [`Browser::close`] or [`Browser::kill`].
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    pub async fn reopen(&mut self) -> Result<()> {
+        std::fs::create_dir_all(&self.profile)?;
+        let driver = Driver::start(&self.name, &self.profile, &self.launch).await?;
+        let address = format!("{}{}", self.address, self.launch.path);
+        self.driver = Some(driver);
+        self.client()?
+            .goto(&address)
+            .await
+            .with_context(|| format!("{} cannot open {address}", self.name))?;
+        Ok(())
+    }
+
+    /// Closes the browser as a person does.
+    ///
+    /// # Errors
+    /// When it does not close.
+    pub async fn close(&mut self) -> Result<()> {
+        match self.driver.take() {
+            Some(driver) => driver.close().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Kills every process of the browser without warning (SIGKILL).
+    pub fn kill(&mut self) {
+        self.driver = None;
+    }
+
+    /// The profile's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The WebDriver client, for what has no helper here.
+    ///
+    /// # Errors
+    /// When the browser is closed.
+    pub fn client(&self) -> Result<&fantoccini::Client> {
+        Ok(self.driver()?.client())
+    }
+
+    fn driver(&self) -> Result<&Driver> {
+        self.driver
+            .as_ref()
+            .with_context(|| format!("{} is closed", self.name))
+    }
+
+    /// Errors on the page's console since the last call.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn console_errors(&self) -> Result<Vec<String>> {
+        self.driver()?.console_errors().await
+    }
+}

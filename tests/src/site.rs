@@ -1,0 +1,110 @@
+//! The signal server as a person would run it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use sazanami_core::signaling::IceServers;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::{Process, START, free_port, program, until, web_root};
+
+/// Scenarios of one program run one after the other: two cores carry one set of browsers.
+static TURN_TAKING: std::sync::LazyLock<Arc<Mutex<()>>> = std::sync::LazyLock::new(Arc::default);
+
+/// Relay ports that a site may use.
+const RELAY_PORTS: u16 = 200;
+
+/// A running signal server with embedded STUN/TURN, and a folder for everything of one scenario.
+pub struct Site {
+    process: Process,
+    address: String,
+    folder: TempDir,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Site {
+    /// Starts the server with the web app.
+    ///
+    /// # Errors
+    /// When something is not built, or the server is not healthy in time; with its log.
+    pub async fn start() -> Result<Self> {
+        Self::start_serving(Some(&web_root()?)).await
+    }
+
+    /// Starts the server alone, for scenarios without a browser.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn start_without_web() -> Result<Self> {
+        Self::start_serving(None).await
+    }
+
+    async fn start_serving(web: Option<&Path>) -> Result<Self> {
+        let turn = TURN_TAKING.clone().lock_owned().await;
+        let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
+        let (port, turn_port) = (free_port()?, free_port()?);
+        // Below the range that the system hands out by itself.
+        let relay = 20_000 + turn_port % 50 * RELAY_PORTS;
+        let mut command = Command::new(program("sazanami-signal")?);
+        command
+            .args(["--listen", "127.0.0.1", "--public-host", "127.0.0.1"])
+            .args(["--port", &port.to_string(), "--turn-port", &turn_port.to_string()])
+            .args(["--relay-ports", &format!("{relay}-{}", relay + RELAY_PORTS)]);
+        if let Some(web) = web {
+            command.arg("--web-root").arg(web);
+        }
+        let mut process = Process::start("sazanami-signal", &mut command, folder.path())?;
+        let address = format!("http://127.0.0.1:{port}");
+        until("the signal server is healthy", START, async || {
+            if let Some(status) = process.ended()? {
+                anyhow::bail!("the signal server ended: {status}");
+            }
+            let answer = reqwest::get(format!("{address}/healthz")).await;
+            Ok(answer
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(()))
+        })
+        .await
+        .with_context(|| process.log())?;
+        Ok(Self {
+            process,
+            address,
+            folder,
+            _turn: turn,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `ws://127.0.0.1:PORT/ws`.
+    pub fn web_socket(&self) -> String {
+        format!("{}/ws", self.address.replacen("http", "ws", 1))
+    }
+
+    /// A folder that lives as long as the site.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The server's process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// What `/turn` answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ice_servers(&self) -> Result<IceServers> {
+        let answer = reqwest::get(format!("{}/turn", self.address))
+            .await?
+            .error_for_status()?;
+        Ok(answer.json().await?)
+    }
+}

@@ -1,0 +1,58 @@
+//! A browser and a headless peer, and two headless peers, over real data channels, in both directions.
+
+use anyhow::{Result, ensure};
+use sazanami_core::node::api::PeerState;
+use sazanami_tests::{Browser, NativePeer, Site, browser_is_here};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_and_native() -> Result<()> {
+    if !browser_is_here() {
+        return Ok(());
+    }
+    let site = Site::start().await?;
+    let browser = Browser::open(&site, "browser").await?;
+    browser.sign_up("Web").await?;
+    let mut native = NativePeer::start(&site, "native").await?;
+    // One was written before they met, two after.
+    native.post("from native").await?;
+    browser.wait_for_note("from native").await?;
+    browser.post("ブラウザから").await?;
+    native.wait_for_note("ブラウザから").await?;
+    native.post("and again").await?;
+    browser.wait_for_note("and again").await?;
+
+    let rows = browser.wait_for_live_peers(1).await?;
+    ensure!(
+        rows.len() == 1 && rows[0].path == "direct" && rows[0].text.contains("native"),
+        "{rows:?}"
+    );
+    browser.screenshot("status-direct").await?;
+    let status = native.stop().await?;
+    ensure!(status.success(), "a clean stop: {status}");
+    browser
+        .wait("the native peer is gone", sazanami_tests::SOON, async || {
+            Ok(browser.peers().await?.is_empty().then_some(()))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_and_native() -> Result<()> {
+    let site = Site::start_without_web().await?;
+    let mut one = NativePeer::start(&site, "one").await?;
+    let mut two = NativePeer::start(&site, "two").await?;
+    one.post("一から").await?;
+    two.post("from two").await?;
+    two.wait_for_note("一から").await?;
+    one.wait_for_note("from two").await?;
+    one.wait_for_network("two is live, with its name and round-trip time", |network| {
+        network.peers.iter().any(|peer| {
+            peer.state == PeerState::Live
+                && peer.name.as_deref() == Some("two")
+                && peer.path.is_some()
+                && peer.rtt_ms.is_some()
+        })
+    })
+    .await?;
+    Ok(())
+}

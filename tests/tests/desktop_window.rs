@@ -1,0 +1,85 @@
+//! The desktop window shows the timeline, posts and receives.
+
+use anyhow::{Context, Result, ensure};
+use sazanami_core::node::api::PeerState;
+use sazanami_tests::{Desktop, NativePeer, START, Site, until};
+
+/// An empty window has one colour, text with smooth edges has many.
+const DRAWN: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn desktop_window_posts_and_receives() -> Result<()> {
+    if !Desktop::is_possible() {
+        return Ok(());
+    }
+    let site = Site::start_without_web().await?;
+    let mut peer = NativePeer::start(&site, "peer").await?;
+    peer.post("Written before the window was opened").await?;
+    let desktop = Desktop::open(&site, "d").await?;
+    drawn(&desktop).await?;
+    desktop.screenshot("desktop-first-visit")?;
+
+    // First visit: the name field has the focus, Enter starts.
+    desktop.type_text("Desk")?;
+    desktop.press("Return")?;
+    let named = peer
+        .wait_for_network("the desktop is live, with its name", |network| {
+            network
+                .peers
+                .iter()
+                .any(|peer| peer.state == PeerState::Live && peer.name.as_deref() == Some("Desk"))
+        })
+        .await;
+    if named.is_err() {
+        desktop.screenshot("failed-desktop-sign-up")?;
+    }
+    named.with_context(|| desktop.log())?;
+
+    // A note that the peer writes now changes what the window shows.
+    let before = std::fs::read(desktop.screenshot("desktop-timeline-before")?)?;
+    peer.post("Arrives live in the window").await?;
+    until("the window shows the new note", START, async || {
+        Ok((std::fs::read(desktop.screenshot("desktop-timeline")?)? != before).then_some(()))
+    })
+    .await?;
+
+    // Tab by tab to the compose box: Ctrl+Enter posts wherever it is, and does nothing elsewhere.
+    let mut posted = None;
+    for _ in 0..25 {
+        desktop.press("Tab")?;
+        desktop.type_text("From the desktop")?;
+        desktop.press("ctrl+Return")?;
+        let arrived = until(
+            "the desktop's note",
+            std::time::Duration::from_secs(2),
+            async || {
+                Ok(peer
+                    .notes()
+                    .await?
+                    .into_iter()
+                    .find(|note| note.author_name.as_deref() == Some("Desk")))
+            },
+        );
+        if let Ok(note) = arrived.await {
+            posted = Some(note);
+            break;
+        }
+    }
+    desktop.screenshot("desktop-posted")?;
+    let posted = posted
+        .context("no compose box was reached by Tab")
+        .with_context(|| desktop.log())?;
+    ensure!(posted.content.contains("From the desktop"), "{posted:?}");
+    Ok(())
+}
+
+async fn drawn(desktop: &Desktop) -> Result<()> {
+    let shown = until("something is drawn", START, async || {
+        Ok((desktop.colours()? > DRAWN).then_some(()))
+    })
+    .await;
+    if shown.is_err() {
+        desktop.screenshot("failed-desktop-blank")?;
+    }
+    shown.with_context(|| desktop.log())
+}
