@@ -1,0 +1,85 @@
+//! ICE servers for `/turn`: the embedded STUN/TURN, a coturn, Cloudflare, or none.
+
+mod cloudflare;
+pub(crate) mod credentials;
+
+use sazanami_core::signaling::{IceServer, IceServers};
+
+pub(crate) use self::cloudflare::Cloudflare;
+
+/// How long credentials of our own hold. The embedded TURN keeps an allocation for as long as it is refreshed; peers
+/// ask again for the next one.
+const TTL_SECS: u64 = 3600;
+
+/// Where ICE servers come from.
+#[derive(Debug)]
+pub(crate) enum Ice {
+    None,
+    Embedded { secret: String, port: u16 },
+    Coturn { secret: String, urls: Vec<String> },
+    Cloudflare(Cloudflare),
+}
+
+/// Why there are no ICE servers to give.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IceError {
+    #[error("ICE servers come from Cloudflare, but these variables are not set: {}", .0.join(", "))]
+    Missing(Vec<&'static str>),
+    #[error("the TURN provider did not answer as expected: {0}")]
+    Upstream(String),
+}
+
+impl Ice {
+    /// Servers for one client, who reaches this server as `host`.
+    pub(crate) async fn servers(&self, host: &str) -> Result<IceServers, IceError> {
+        match self {
+            Self::None => Ok(IceServers {
+                ice_servers: Vec::new(),
+                ttl: TTL_SECS,
+            }),
+            Self::Embedded { secret, port } => {
+                let urls = vec![format!("turn:{host}:{port}?transport=udp")];
+                let stun = IceServer {
+                    urls: vec![format!("stun:{host}:{port}")],
+                    username: None,
+                    credential: None,
+                };
+                Ok(IceServers {
+                    ice_servers: vec![stun, with_credentials(urls, secret)],
+                    ttl: TTL_SECS,
+                })
+            }
+            Self::Coturn { secret, urls } => {
+                // A browser refuses a STUN URL with credentials in some versions, and a TURN URL without in all.
+                let (turn, stun): (Vec<_>, Vec<_>) =
+                    urls.iter().cloned().partition(|url| url.starts_with("turn"));
+                let mut ice_servers = Vec::new();
+                if !stun.is_empty() {
+                    ice_servers.push(IceServer {
+                        urls: stun,
+                        username: None,
+                        credential: None,
+                    });
+                }
+                if !turn.is_empty() {
+                    ice_servers.push(with_credentials(turn, secret));
+                }
+                Ok(IceServers {
+                    ice_servers,
+                    ttl: TTL_SECS,
+                })
+            }
+            Self::Cloudflare(cloudflare) => cloudflare.servers().await,
+        }
+    }
+}
+
+fn with_credentials(urls: Vec<String>, secret: &str) -> IceServer {
+    let expiry = crate::ws::now().0 / 1000 + TTL_SECS;
+    let issued = credentials::issue(secret, expiry, &hex::encode(rand::random::<[u8; 8]>()));
+    IceServer {
+        urls,
+        username: Some(issued.username),
+        credential: Some(issued.password),
+    }
+}
