@@ -68,10 +68,17 @@ impl Mesh {
         for peer in peers {
             if self.candidates.len() >= MAX_CANDIDATES && !self.candidates.contains_key(peer) {
                 // The one that failed most gives way.
-                let worst = self.candidates.iter().max_by_key(|(_, c)| c.failures).map(|(id, _)| *id);
+                let worst = self
+                    .candidates
+                    .iter()
+                    .max_by_key(|(_, c)| c.failures)
+                    .map(|(id, _)| *id);
                 worst.and_then(|id| self.candidates.remove(&id));
             }
-            self.candidates.entry(*peer).or_insert(Candidate { failures: 0, not_before: now });
+            self.candidates.entry(*peer).or_insert(Candidate {
+                failures: 0,
+                not_before: now,
+            });
         }
     }
 
@@ -84,10 +91,14 @@ impl Mesh {
         now: Millis,
         rng: &mut impl Rng,
     ) -> Vec<SessionId> {
-        let wanted = TARGET_LINKS.saturating_sub(links).min(MAX_CONNECTING.saturating_sub(connecting));
+        let wanted = TARGET_LINKS
+            .saturating_sub(links)
+            .min(MAX_CONNECTING.saturating_sub(connecting));
         self.candidates
             .iter()
-            .filter(|(id, candidate)| candidate.not_before <= now && !linked(id) && !self.is_banned(&id.0, now))
+            .filter(|(id, candidate)| {
+                candidate.not_before <= now && !linked(id) && !self.is_banned(&id.0, now)
+            })
             .map(|(id, _)| *id)
             .sample(rng, wanted)
     }
@@ -129,7 +140,9 @@ impl Mesh {
     /// An attempt failed or a link broke: wait before the next one, longer each time.
     pub fn failed(&mut self, peer: SessionId, now: Millis, rng: &mut impl Rng) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
-            let wait = BACKOFF.saturating_mul(1 << candidate.failures.min(10)).min(MAX_BACKOFF);
+            let wait = BACKOFF
+                .saturating_mul(1 << candidate.failures.min(10))
+                .min(MAX_BACKOFF);
             // Jitter, so that two sides do not try in step for ever.
             candidate.not_before = now + wait.mul_f64(rng.random_range(0.5..1.5));
             candidate.failures += 1;
@@ -146,7 +159,11 @@ impl Mesh {
         self.candidates.remove(&peer);
         for key in [Some(peer.0), person].into_iter().flatten() {
             if self.bans.len() >= MAX_BANS {
-                let oldest = self.bans.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key);
+                let oldest = self
+                    .bans
+                    .iter()
+                    .min_by_key(|(_, until)| **until)
+                    .map(|(key, _)| *key);
                 oldest.and_then(|key| self.bans.remove(&key));
             }
             self.bans.insert(key, now + BAN);
@@ -170,7 +187,9 @@ mod tests {
     const NOW: Millis = Millis(1_700_000_000_000);
 
     fn sessions(count: usize) -> Vec<SessionId> {
-        (0..count).map(|_| SessionId(Keys::generate().public_key())).collect()
+        (0..count)
+            .map(|_| SessionId(Keys::generate().public_key()))
+            .collect()
     }
 
     #[test]

@@ -156,7 +156,10 @@ impl<S: Store> Node<S> {
         match input {
             Input::Request(request) => {
                 let result = self.answer(request.command, now);
-                self.outputs.push_back(Output::Interface(FromNode::Reply { id: request.id, result }));
+                self.outputs.push_back(Output::Interface(FromNode::Reply {
+                    id: request.id,
+                    result,
+                }));
             }
             Input::Signal(event) => self.signal_event(event, now),
             Input::Transport(event) => self.transport_event(event, now),
@@ -208,14 +211,24 @@ impl<S: Store> Node<S> {
     }
 
     fn change(&mut self, change: Change) {
-        self.outputs.push_back(Output::Interface(FromNode::Changed(change)));
+        self.outputs
+            .push_back(Output::Interface(FromNode::Changed(change)));
     }
 
     /// Stores events, tells the interface what changed, and forwards what is new to every link but `origin`.
-    fn take_in(&mut self, events: &[Event], origin: Option<LinkId>, now: Millis) -> Result<Vec<Put>, StoreError> {
+    fn take_in(
+        &mut self,
+        events: &[Event],
+        origin: Option<LinkId>,
+        now: Millis,
+    ) -> Result<Vec<Put>, StoreError> {
         let outcomes = self.store.put(events, now)?;
-        let stored: Vec<&Event> =
-            events.iter().zip(&outcomes).filter(|(_, put)| **put == Put::Stored).map(|(event, _)| event).collect();
+        let stored: Vec<&Event> = events
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, put)| **put == Put::Stored)
+            .map(|(event, _)| event)
+            .collect();
         if stored.is_empty() {
             return Ok(outcomes);
         }
@@ -271,7 +284,11 @@ impl<S: Store> Node<S> {
     }
 
     fn profile_of(&self, person: &PublicKey) -> Result<crate::social::Profile, StoreError> {
-        Ok(self.store.replaceable(person, Kind::Metadata)?.map(|event| read_profile(&event)).unwrap_or_default())
+        Ok(self
+            .store
+            .replaceable(person, Kind::Metadata)?
+            .map(|event| read_profile(&event))
+            .unwrap_or_default())
     }
 }
 
@@ -284,3 +301,6 @@ fn fresh_keys(rng: &mut StdRng) -> Keys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

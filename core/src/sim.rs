@@ -109,13 +109,22 @@ impl Sim {
             replies: BTreeMap::new(),
         });
         self.start(id);
-        self.request(id, Command::SignUp { name: name.to_owned() }).expect("a name is a name");
+        self.request(
+            id,
+            Command::SignUp {
+                name: name.to_owned(),
+            },
+        )
+        .expect("a name is a name");
         id
     }
 
     /// Starts a peer that was stopped: a new session on the same store.
     pub fn start(&mut self, id: PeerId) {
-        let config = Config { route: Route::Any, seed: self.rng.random() };
+        let config = Config {
+            route: Route::Any,
+            seed: self.rng.random(),
+        };
         let peer = &mut self.peers[id];
         let (store, vault) = peer.kept.take().expect("it was stopped");
         let node = Node::new(config, store, vault, self.now).expect("a memory vault can be read");
@@ -143,12 +152,20 @@ impl Sim {
     pub fn request(&mut self, id: PeerId, command: Command) -> Result<Reply, RequestError> {
         let number = self.next_number();
         self.deliver(id, Input::Request(Request { id: number, command }));
-        self.peers[id].replies.remove(&number).expect("a node answers at once")
+        self.peers[id]
+            .replies
+            .remove(&number)
+            .expect("a node answers at once")
     }
 
     /// Writes a note.
     pub fn post(&mut self, id: PeerId, text: &str) -> EventId {
-        match self.request(id, Command::Post { text: text.to_owned() }) {
+        match self.request(
+            id,
+            Command::Post {
+                text: text.to_owned(),
+            },
+        ) {
             Ok(Reply::Posted(note)) => note.id,
             other => panic!("peer {id} cannot post: {other:?}"),
         }
@@ -157,9 +174,20 @@ impl Sim {
     /// The texts of all notes that a peer has, sorted.
     pub fn notes(&self, id: PeerId) -> Vec<String> {
         let peer = &self.peers[id];
-        let store = peer.node.as_ref().map(Node::store).or(peer.kept.as_ref().map(|(store, _)| store));
-        let page = store.expect("a peer has a store").timeline(Scope::Everyone, None, usize::MAX);
-        let mut texts: Vec<_> = page.expect("memory does not fail").notes.into_iter().map(|n| n.content).collect();
+        let store = peer
+            .node
+            .as_ref()
+            .map(Node::store)
+            .or(peer.kept.as_ref().map(|(store, _)| store));
+        let page = store
+            .expect("a peer has a store")
+            .timeline(Scope::Everyone, None, usize::MAX);
+        let mut texts: Vec<_> = page
+            .expect("memory does not fail")
+            .notes
+            .into_iter()
+            .map(|n| n.content)
+            .collect();
         texts.sort();
         texts
     }
@@ -221,8 +249,12 @@ impl Sim {
     }
 
     fn happen(&mut self) {
-        let Some(Reverse((_, number))) = self.queue.pop() else { return };
-        let Some((id, life, happening)) = self.happenings.remove(&number) else { return };
+        let Some(Reverse((_, number))) = self.queue.pop() else {
+            return;
+        };
+        let Some((id, life, happening)) = self.happenings.remove(&number) else {
+            return;
+        };
         if self.peers[id].life != life || self.peers[id].node.is_none() {
             return;
         }
@@ -281,8 +313,15 @@ impl Sim {
             SignalCommand::Send(text) => self.schedule(id, after, Happening::ToServer(text)),
             SignalCommand::Close => self.server.disconnect(id),
             SignalCommand::FetchIceServers => {
-                let servers = IceServers { ice_servers: Vec::new(), ttl: 3_600 };
-                self.schedule(id, after, Happening::Input(Box::new(Input::IceServers(Ok(servers)))));
+                let servers = IceServers {
+                    ice_servers: Vec::new(),
+                    ttl: 3_600,
+                };
+                self.schedule(
+                    id,
+                    after,
+                    Happening::Input(Box::new(Input::IceServers(Ok(servers)))),
+                );
             }
         }
     }
@@ -290,7 +329,8 @@ impl Sim {
     fn schedule(&mut self, id: PeerId, after: Duration, happening: Happening) {
         let number = self.next_number();
         self.queue.push(Reverse((self.now + after, number)));
-        self.happenings.insert(number, (id, self.peers[id].life, happening));
+        self.happenings
+            .insert(number, (id, self.peers[id].life, happening));
     }
 
     fn next_number(&mut self) -> u64 {

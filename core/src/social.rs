@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::time::Millis;
 
 /// Kinds that Sazanami keeps and carries.
-pub const KINDS: [Kind; 4] = [Kind::Metadata, Kind::TextNote, Kind::ContactList, Kind::EventDeletion];
+pub const KINDS: [Kind; 4] = [
+    Kind::Metadata,
+    Kind::TextNote,
+    Kind::ContactList,
+    Kind::EventDeletion,
+];
 /// Most characters (Unicode scalar values) in a note that is written here.
 pub const MAX_NOTE_CHARS: usize = 2_000;
 /// Most characters in a name that is written here; longer ones of others are shown cut.
@@ -45,7 +50,9 @@ pub enum TextError {
 /// # Errors
 /// Empty, or over [`MAX_NAME_CHARS`].
 pub fn clean_name(name: &str) -> Result<String, TextError> {
-    let folded = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|part| !part.is_empty());
+    let folded = name
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|part| !part.is_empty());
     check(&folded.collect::<Vec<_>>().join(" "), MAX_NAME_CHARS)
 }
 
@@ -85,26 +92,45 @@ pub fn note_event(keys: &Keys, text: String, now: Millis) -> Event {
 
 /// The event that asks everybody to forget own events (NIP-09).
 pub fn deletion_event(keys: &Keys, ids: &[EventId], now: Millis) -> Event {
-    let tags = ids.iter().map(|id| Tag::event(*id)).chain([Tag::custom("k", ["1"])]);
+    let tags = ids
+        .iter()
+        .map(|id| Tag::event(*id))
+        .chain([Tag::custom("k", ["1"])]);
     sign(EventBuilder::new(Kind::EventDeletion, "").tags(tags), keys, now)
 }
 
 /// The event of a follow list (NIP-02).
 pub fn follows_event(keys: &Keys, follows: &[PublicKey], now: Millis) -> Event {
-    sign(EventBuilder::new(Kind::ContactList, "").tags(follows.iter().map(|key| Tag::public_key(*key))), keys, now)
+    sign(
+        EventBuilder::new(Kind::ContactList, "").tags(follows.iter().map(|key| Tag::public_key(*key))),
+        keys,
+        now,
+    )
 }
 
 /// The event of a follow list after one change; what other clients wrote into it (petnames, relay hints) stays.
-pub fn follow_event(keys: &Keys, previous: Option<&Event>, person: PublicKey, follow: bool, now: Millis) -> Event {
+pub fn follow_event(
+    keys: &Keys,
+    previous: Option<&Event>,
+    person: PublicKey,
+    follow: bool,
+    now: Millis,
+) -> Event {
     let names_them = |tag: &Tag| tag.kind() == "p" && tag.content() == Some(person.to_hex().as_str());
-    let mut tags: Vec<Tag> = previous.map(|event| event.tags.iter().cloned().collect()).unwrap_or_default();
+    let mut tags: Vec<Tag> = previous
+        .map(|event| event.tags.iter().cloned().collect())
+        .unwrap_or_default();
     if !follow {
         tags.retain(|tag| !names_them(tag));
     } else if !tags.iter().any(names_them) {
         tags.push(Tag::public_key(person));
     }
     let content = previous.map(|event| event.content.clone()).unwrap_or_default();
-    sign(EventBuilder::new(Kind::ContactList, content).tags(tags), keys, now)
+    sign(
+        EventBuilder::new(Kind::ContactList, content).tags(tags),
+        keys,
+        now,
+    )
 }
 
 /// Reads a follow list: each person once, in order.
@@ -119,7 +145,10 @@ pub fn read_deletion(event: &Event) -> Vec<EventId> {
 }
 
 fn sign(builder: EventBuilder, keys: &Keys, now: Millis) -> Event {
-    builder.custom_created_at(now.timestamp()).finalize(keys).expect("a key pair signs what it is given")
+    builder
+        .custom_created_at(now.timestamp())
+        .finalize(keys)
+        .expect("a key pair signs what it is given")
 }
 
 #[cfg(test)]
@@ -140,7 +169,11 @@ mod tests {
 
     #[test]
     fn a_broken_profile_is_empty() {
-        let event = sign(EventBuilder::new(Kind::Metadata, "not json"), &Keys::generate(), NOW);
+        let event = sign(
+            EventBuilder::new(Kind::Metadata, "not json"),
+            &Keys::generate(),
+            NOW,
+        );
         assert_eq!(read_profile(&event), Profile::default());
     }
 
@@ -148,21 +181,33 @@ mod tests {
     fn names_are_folded_and_bounded() {
         assert_eq!(clean_name("  波\n\tの  音 "), Ok("波 の 音".into()));
         assert_eq!(clean_name(" \n"), Err(TextError::Empty));
-        assert_eq!(clean_name(&"あ".repeat(MAX_NAME_CHARS + 1)), Err(TextError::TooLong));
+        assert_eq!(
+            clean_name(&"あ".repeat(MAX_NAME_CHARS + 1)),
+            Err(TextError::TooLong)
+        );
     }
 
     #[test]
     fn notes_keep_their_inner_space() {
-        assert_eq!(clean_note("  一行目\n\n 二行目 \n"), Ok("  一行目\n\n 二行目".into()));
+        assert_eq!(
+            clean_note("  一行目\n\n 二行目 \n"),
+            Ok("  一行目\n\n 二行目".into())
+        );
         assert_eq!(clean_note("   "), Err(TextError::Empty));
         assert!(clean_note(&"波".repeat(MAX_NOTE_CHARS)).is_ok());
-        assert_eq!(clean_note(&"a".repeat(MAX_NOTE_CHARS + 1)), Err(TextError::TooLong));
+        assert_eq!(
+            clean_note(&"a".repeat(MAX_NOTE_CHARS + 1)),
+            Err(TextError::TooLong)
+        );
     }
 
     #[test]
     fn follows_and_deletions_read_back() {
         let (keys, friend) = (Keys::generate(), Keys::generate().public_key());
-        assert_eq!(read_follows(&follows_event(&keys, &[friend, friend], NOW)), [friend]);
+        assert_eq!(
+            read_follows(&follows_event(&keys, &[friend, friend], NOW)),
+            [friend]
+        );
         let note = note_event(&keys, "さざなみ".into(), NOW);
         assert_eq!(read_deletion(&deletion_event(&keys, &[note.id], NOW)), [note.id]);
     }

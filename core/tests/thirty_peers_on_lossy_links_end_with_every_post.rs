@@ -7,8 +7,12 @@ use sazanami_core::sim::{Conditions, Sim};
 const PEERS: usize = 30;
 
 fn run(seed: u64) -> (Sim, Vec<String>) {
-    let conditions =
-        Conditions { loss: 0.05, breaks: 0.002, lost_introductions: 0.1, ..Conditions::default() };
+    let conditions = Conditions {
+        loss: 0.05,
+        breaks: 0.002,
+        lost_introductions: 0.1,
+        ..Conditions::default()
+    };
     let mut sim = Sim::new(seed, conditions);
     let mut written = Vec::new();
     let peers: Vec<_> = (0..PEERS).map(|n| sim.add(&format!("peer {n}"))).collect();
@@ -37,13 +41,23 @@ fn run(seed: u64) -> (Sim, Vec<String>) {
 fn every_peer_ends_with_every_post() {
     for seed in [1, 2, 3] {
         let (mut sim, written) = run(seed);
-        let complete =
-            sim.run_until_holds(Duration::from_secs(600), |sim| (0..PEERS).all(|peer| sim.notes(peer) == written));
-        let missing: Vec<_> = (0..PEERS).map(|peer| written.len() - sim.notes(peer).len()).collect();
-        assert!(complete, "seed {seed}: missing by peer: {missing:?} of {}", written.len());
+        let complete = sim.run_until_holds(Duration::from_secs(600), |sim| {
+            (0..PEERS).all(|peer| sim.notes(peer) == written)
+        });
+        let missing: Vec<_> = (0..PEERS)
+            .map(|peer| written.len() - sim.notes(peer).len())
+            .collect();
+        assert!(
+            complete,
+            "seed {seed}: missing by peer: {missing:?} of {}",
+            written.len()
+        );
         for peer in 0..PEERS {
             let links = sim.network(peer).peers.len();
-            assert!(links <= sazanami_core::mesh::MAX_LINKS, "seed {seed}: peer {peer} has {links} links");
+            assert!(
+                links <= sazanami_core::mesh::MAX_LINKS,
+                "seed {seed}: peer {peer} has {links} links"
+            );
         }
     }
 }

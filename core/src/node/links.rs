@@ -75,7 +75,12 @@ impl Retired {
 impl<S: Store> Node<S> {
     pub(super) fn tend_links(&mut self, now: Millis) {
         let late = |link: &Link| link.session.is_none() && now.since(link.since) >= CONNECT_LIMIT;
-        let late: Vec<LinkId> = self.links.iter().filter(|(_, link)| late(link)).map(|(id, _)| *id).collect();
+        let late: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| late(link))
+            .map(|(id, _)| *id)
+            .collect();
         for id in late {
             self.drop_link(id, now, true);
         }
@@ -127,14 +132,17 @@ impl<S: Store> Node<S> {
             route: self.config.route,
             ice_servers: self.server.ice().unwrap_or_default().to_vec(),
         };
-        self.outputs.push_back(Output::Transport(TransportCommand::Connect { link: id, options }));
+        self.outputs
+            .push_back(Output::Transport(TransportCommand::Connect { link: id, options }));
         self.network_changed = true;
         id
     }
 
     /// Ends a link on this side, or notes that it has ended.
     fn drop_link(&mut self, id: LinkId, now: Millis, close: bool) {
-        let Some(link) = self.links.remove(&id) else { return };
+        let Some(link) = self.links.remove(&id) else {
+            return;
+        };
         if self.by_session.get(&link.peer) == Some(&id) {
             self.by_session.remove(&link.peer);
         }
@@ -142,7 +150,8 @@ impl<S: Store> Node<S> {
             self.retired.add(link.peer, attempt);
         }
         if close {
-            self.outputs.push_back(Output::Transport(TransportCommand::Close { link: id }));
+            self.outputs
+                .push_back(Output::Transport(TransportCommand::Close { link: id }));
         }
         self.mesh.failed(link.peer, now, &mut self.rng);
         self.network_changed = true;
@@ -183,20 +192,30 @@ impl<S: Store> Node<S> {
                 None => return,
             }
         };
-        let Some(id) = self.link_for(from, &introduction, is_offer, now) else { return };
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(id) = self.link_for(from, &introduction, is_offer, now) else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         if introduction.sequence <= link.received {
             return;
         }
         link.received = introduction.sequence;
         link.remote_attempt = Some(introduction.from_attempt);
         link.person = person.or(link.person);
-        self.outputs.push_back(Output::Transport(TransportCommand::Signal { link: id, signal }));
+        self.outputs
+            .push_back(Output::Transport(TransportCommand::Signal { link: id, signal }));
         self.network_changed = true;
     }
 
     /// The person that a description's introduction proves; `None` when it does not, or they are kept away.
-    fn introduced_person(&self, from: SessionId, introduction: &Introduction, now: Millis) -> Option<PublicKey> {
+    fn introduced_person(
+        &self,
+        from: SessionId,
+        introduction: &Introduction,
+        now: Millis,
+    ) -> Option<PublicKey> {
         let proof = introduction.proof.as_deref()?;
         let challenge = introduction.from_attempt.to_string();
         match identity::check_proof(proof, from, self.session_id(), &challenge, now) {
@@ -219,10 +238,16 @@ impl<S: Store> Node<S> {
     ) -> Option<LinkId> {
         if let Some(id) = self.by_session.get(&from).copied() {
             let link = self.links.get(&id)?;
-            if introduction.to_attempt.is_some_and(|attempt| attempt != link.attempt) {
+            if introduction
+                .to_attempt
+                .is_some_and(|attempt| attempt != link.attempt)
+            {
                 return None;
             }
-            if link.remote_attempt.is_none_or(|known| known == introduction.from_attempt) {
+            if link
+                .remote_attempt
+                .is_none_or(|known| known == introduction.from_attempt)
+            {
                 return Some(id);
             }
             if !is_offer || self.retired.contains(from, introduction.from_attempt) {
@@ -231,7 +256,10 @@ impl<S: Store> Node<S> {
             // The other side has started anew: so does this one.
             self.drop_link(id, now, true);
         }
-        if !is_offer || introduction.to_attempt.is_some() || self.retired.contains(from, introduction.from_attempt) {
+        if !is_offer
+            || introduction.to_attempt.is_some()
+            || self.retired.contains(from, introduction.from_attempt)
+        {
             return None;
         }
         match self.mesh.admit(self.links.len(), introduction.links, now) {
@@ -275,7 +303,9 @@ impl<S: Store> Node<S> {
 
     fn introduce(&mut self, id: LinkId, signal: PeerSignal, now: Millis) {
         let (own, links) = (self.session_id(), self.links.len().saturating_sub(1));
-        let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else { return };
+        let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else {
+            return;
+        };
         link.sent += 1;
         let challenge = link.attempt.to_string();
         let describes = !matches!(signal, PeerSignal::Candidate { .. });
@@ -330,7 +360,9 @@ impl<S: Store> Node<S> {
 
     fn opened(&mut self, id: LinkId, now: Millis) {
         let (own, challenge) = (self.session_id(), hex::encode(self.rng.random::<[u8; 16]>()));
-        let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else { return };
+        let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else {
+            return;
+        };
         if link.session.is_none() {
             link.session = Some(Session::new(me.clone(), own, link.peer, challenge, now));
             self.mesh.connected(link.peer);
@@ -347,17 +379,29 @@ impl<S: Store> Node<S> {
         now: Millis,
         work: impl FnOnce(&mut Session, &mut Env<'_>) -> Result<(), crate::store::StoreError>,
     ) {
-        let mut env = Env { store: &mut self.store, sets: &mut self.sets, now };
-        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { return };
+        let mut env = Env {
+            store: &mut self.store,
+            sets: &mut self.sets,
+            now,
+        };
+        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else {
+            return;
+        };
         let mut result = work(session, &mut env);
         while result.is_ok() {
-            let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { return };
+            let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else {
+                return;
+            };
             if let Some(event) = session.poll_event() {
                 result = self.session_event(id, event, now);
                 continue;
             }
             let was_syncing = session.is_syncing();
-            let mut env = Env { store: &mut self.store, sets: &mut self.sets, now };
+            let mut env = Env {
+                store: &mut self.store,
+                sets: &mut self.sets,
+                now,
+            };
             result = session.advance(&mut env);
             self.network_changed |= was_syncing != session.is_syncing();
             match session.poll_event() {
@@ -372,10 +416,17 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn session_event(&mut self, id: LinkId, event: SessionEvent, now: Millis) -> Result<(), crate::store::StoreError> {
+    fn session_event(
+        &mut self,
+        id: LinkId,
+        event: SessionEvent,
+        now: Millis,
+    ) -> Result<(), crate::store::StoreError> {
         match event {
             SessionEvent::Proven(person) => {
-                let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+                let Some(link) = self.links.get_mut(&id) else {
+                    return Ok(());
+                };
                 self.network_changed = true;
                 if link.person.is_some_and(|introduced| introduced != person) {
                     tracing::warn!(%id, "a peer proved to be somebody else than it was introduced as");
@@ -423,11 +474,14 @@ impl<S: Store> Node<S> {
     }
 
     fn flush(&mut self, id: LinkId) {
-        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { return };
+        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else {
+            return;
+        };
         loop {
             match session.poll_frame(&self.store) {
                 Ok(Some(frame)) => {
-                    self.outputs.push_back(Output::Transport(TransportCommand::Send { link: id, frame }));
+                    self.outputs
+                        .push_back(Output::Transport(TransportCommand::Send { link: id, frame }));
                 }
                 Ok(None) => return,
                 Err(error) => return tracing::error!(%error, "the store failed"),
@@ -439,11 +493,17 @@ impl<S: Store> Node<S> {
     pub(super) fn peers(&self) -> Result<Vec<Peer>, crate::store::StoreError> {
         let mut peers = Vec::with_capacity(self.links.len());
         for link in self.links.values() {
-            let rtt = link.rtt.map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX));
+            let rtt = link
+                .rtt
+                .map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX));
             peers.push(Peer {
                 session: link.peer,
                 person: link.person,
-                name: link.person.map(|person| self.name_of(&person)).transpose()?.flatten(),
+                name: link
+                    .person
+                    .map(|person| self.name_of(&person))
+                    .transpose()?
+                    .flatten(),
                 state: link.state(),
                 path: link.path.map(|path| path.kind),
                 rtt_ms: rtt.or(link.path.and_then(|path| path.rtt_ms)),

@@ -22,7 +22,11 @@ const REPLACEABLE_AHEAD: Duration = Duration::from_secs(social::MAX_FUTURE_SECS)
 
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
-        if error.full { Self::Full } else { Self::Storage(error.to_string()) }
+        if error.full {
+            Self::Full
+        } else {
+            Self::Storage(error.to_string())
+        }
     }
 }
 
@@ -56,7 +60,10 @@ impl<S: Store> Node<S> {
             }
             Command::Secret => {
                 let me = self.me()?;
-                Reply::Secret(Secret { nsec: nsec(me), npub: npub(&me.public_key()) })
+                Reply::Secret(Secret {
+                    nsec: nsec(me),
+                    npub: npub(&me.public_key()),
+                })
             }
             Command::Timeline { scope, before, limit } => {
                 Reply::Page(self.store.timeline(scope, before, limit.clamp(1, MAX_PAGE))?)
@@ -76,10 +83,15 @@ impl<S: Store> Node<S> {
                 self.rename(clean_name(&name)?, now)?;
                 Reply::Done
             }
-            Command::Network => Reply::Network(Network { signal: self.server.state, peers: self.peers()? }),
+            Command::Network => Reply::Network(Network {
+                signal: self.server.state,
+                peers: self.peers()?,
+            }),
             Command::Setting(name) => Reply::Setting(self.store.setting(&name)?),
             Command::SetSetting { name, value } => {
-                if name.len() > MAX_SETTING.0 || value.as_ref().is_some_and(|value| value.len() > MAX_SETTING.1) {
+                if name.len() > MAX_SETTING.0
+                    || value.as_ref().is_some_and(|value| value.len() > MAX_SETTING.1)
+                {
                     return Err(RequestError::Text(social::TextError::TooLong));
                 }
                 self.store.set_setting(&name, value.as_deref())?;
@@ -104,12 +116,18 @@ impl<S: Store> Node<S> {
     }
 
     fn own_person(&self) -> Result<Option<Person>, StoreError> {
-        self.me.as_ref().map(|me| self.person(me.public_key())).transpose()
+        self.me
+            .as_ref()
+            .map(|me| self.person(me.public_key()))
+            .transpose()
     }
 
     fn person(&self, key: PublicKey) -> Result<Person, StoreError> {
         let me = self.me.as_ref().map(Keys::public_key);
-        let followed = me.map(|me| self.store.follows(&me)).transpose()?.is_some_and(|list| list.contains(&key));
+        let followed = me
+            .map(|me| self.store.follows(&me))
+            .transpose()?
+            .is_some_and(|list| list.contains(&key));
         Ok(Person {
             key,
             npub: npub(&key),
@@ -133,7 +151,10 @@ impl<S: Store> Node<S> {
 
     fn delete(&mut self, id: EventId, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
-        let note = self.store.note(&id)?.filter(|note| note.author == me.public_key());
+        let note = self
+            .store
+            .note(&id)?
+            .filter(|note| note.author == me.public_key());
         if note.is_none() {
             return Err(RequestError::NotYours);
         }
@@ -145,7 +166,11 @@ impl<S: Store> Node<S> {
     fn follow(&mut self, person: PublicKey, follow: bool, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
         let previous = self.store.replaceable(&me.public_key(), Kind::ContactList)?;
-        let at = after(previous.as_ref().map(|event| event.created_at.as_secs()), now, REPLACEABLE_AHEAD);
+        let at = after(
+            previous.as_ref().map(|event| event.created_at.as_secs()),
+            now,
+            REPLACEABLE_AHEAD,
+        );
         let event = social::follow_event(me, previous.as_ref(), person, follow, at);
         self.replace(event, now)?;
         self.change(Change::Person(person));
@@ -155,8 +180,15 @@ impl<S: Store> Node<S> {
     fn rename(&mut self, name: String, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
         let previous = self.store.replaceable(&me.public_key(), Kind::Metadata)?;
-        let at = after(previous.as_ref().map(|event| event.created_at.as_secs()), now, REPLACEABLE_AHEAD);
-        let profile = Profile { name: Some(name), ..self.profile_of(&me.public_key())? };
+        let at = after(
+            previous.as_ref().map(|event| event.created_at.as_secs()),
+            now,
+            REPLACEABLE_AHEAD,
+        );
+        let profile = Profile {
+            name: Some(name),
+            ..self.profile_of(&me.public_key())?
+        };
         let event = social::profile_event(me, &profile, at);
         self.replace(event, now)?;
         self.change(Change::Me);
@@ -167,7 +199,9 @@ impl<S: Store> Node<S> {
     fn replace(&mut self, event: nostr::prelude::Event, now: Millis) -> Result<(), RequestError> {
         match self.take_in(&[event], None, now)?.as_slice() {
             [Put::Stored] => Ok(()),
-            other => Err(RequestError::Storage(format!("a newer version is there ({other:?})"))),
+            other => Err(RequestError::Storage(format!(
+                "a newer version is there ({other:?})"
+            ))),
         }
     }
 }
@@ -175,5 +209,9 @@ impl<S: Store> Node<S> {
 /// The moment of an own event that is to come after `previous` (in seconds), unless that lies too far ahead.
 fn after(previous: Option<u64>, now: Millis, ahead: Duration) -> Millis {
     let next = previous.map_or(0, |seconds| (seconds + 1) * 1000);
-    if next <= (now + ahead).0 { Millis(now.0.max(next)) } else { now }
+    if next <= (now + ahead).0 {
+        Millis(now.0.max(next))
+    } else {
+        now
+    }
 }

@@ -8,7 +8,8 @@ use rand::RngExt;
 use super::api::SignalState;
 use super::{Node, Output, SignalCommand, SignalEvent};
 use crate::signaling::{
-    self, ClientMessage, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage, SessionId, Topic,
+    self, ClientMessage, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage, SessionId,
+    Topic,
 };
 use crate::store::Store;
 use crate::time::Millis;
@@ -72,7 +73,8 @@ impl<S: Store> Node<S> {
         }
         if self.server.state == SignalState::Online && now >= self.server.ice_due && !self.server.ice_asked {
             self.server.ice_asked = true;
-            self.outputs.push_back(Output::Signal(SignalCommand::FetchIceServers));
+            self.outputs
+                .push_back(Output::Signal(SignalCommand::FetchIceServers));
         }
     }
 
@@ -100,7 +102,10 @@ impl<S: Store> Node<S> {
         match message {
             ServerMessage::Challenge { challenge } => {
                 let proof = Box::new(signaling::hello_proof(&self.session, &challenge, now));
-                self.tell_server(&ClientMessage::Hello { version: PROTOCOL_VERSION, proof });
+                self.tell_server(&ClientMessage::Hello {
+                    version: PROTOCOL_VERSION,
+                    proof,
+                });
             }
             ServerMessage::Welcome => {
                 self.server.failures = 0;
@@ -143,7 +148,9 @@ impl<S: Store> Node<S> {
     }
 
     pub(super) fn join_lobby(&mut self) {
-        self.tell_server(&ClientMessage::Join { topic: Topic::lobby() });
+        self.tell_server(&ClientMessage::Join {
+            topic: Topic::lobby(),
+        });
     }
 
     pub(super) fn tell_server(&mut self, message: &ClientMessage) {
@@ -157,7 +164,9 @@ impl<S: Store> Node<S> {
     }
 
     fn went_offline(&mut self, now: Millis) {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.server.failures.min(10)).min(MAX_WAIT);
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << self.server.failures.min(10))
+            .min(MAX_WAIT);
         // Jitter: when a server restarts, its clients do not come back all at once.
         self.server.retry = now + wait.mul_f64(self.rng.random_range(0.5..1.5));
         self.server.failures += 1;

@@ -81,7 +81,11 @@ pub fn open(sealed: &str, session: &Keys, from: SessionId, now: Millis) -> Resul
     let introduction: Introduction = serde_json::from_str(&plain).map_err(|_| OpenError::Content)?;
     let live = now.0 <= introduction.expires.0.saturating_add(CLOCK_SKEW_MS)
         && introduction.expires.0 <= now.0 + LIFETIME_MS + CLOCK_SKEW_MS;
-    if live { Ok(introduction) } else { Err(OpenError::Expired) }
+    if live {
+        Ok(introduction)
+    } else {
+        Err(OpenError::Expired)
+    }
 }
 
 #[cfg(test)]
@@ -108,11 +112,22 @@ mod tests {
         let sealed = seal(&introduction(now), &alice, id(&bob)).unwrap();
         assert!(!sealed.contains("v=0"));
         assert_eq!(open(&sealed, &bob, id(&alice), now), Ok(introduction(now)));
-        assert_eq!(open(&sealed, &server, id(&alice), now), Err(OpenError::Seal), "read by the server");
-        assert_eq!(open(&sealed, &bob, id(&server), now), Err(OpenError::Seal), "said to be from another");
+        assert_eq!(
+            open(&sealed, &server, id(&alice), now),
+            Err(OpenError::Seal),
+            "read by the server"
+        );
+        assert_eq!(
+            open(&sealed, &bob, id(&server), now),
+            Err(OpenError::Seal),
+            "said to be from another"
+        );
         let mut altered = sealed.clone().into_bytes();
         altered[60] ^= 1;
-        assert!(open(&String::from_utf8_lossy(&altered), &bob, id(&alice), now).is_err(), "altered");
+        assert!(
+            open(&String::from_utf8_lossy(&altered), &bob, id(&alice), now).is_err(),
+            "altered"
+        );
         let late = Millis(now.0 + LIFETIME_MS + CLOCK_SKEW_MS + 1);
         assert_eq!(open(&sealed, &bob, id(&alice), late), Err(OpenError::Expired));
     }

@@ -2,10 +2,22 @@ use super::*;
 
 #[test]
 fn messages_have_a_stable_json_form() {
-    let join = serde_json::to_string(&ClientMessage::Join { topic: Topic::lobby() }).unwrap();
-    assert_eq!(join, format!(r#"{{"type":"join","topic":"{}"}}"#, Topic::lobby().as_str()));
-    assert_eq!(serde_json::to_string(&ClientMessage::Ping).unwrap(), r#"{"type":"ping"}"#);
-    let error = ServerMessage::Error { code: ErrorCode::RateLimited, message: "slow down".into() };
+    let join = serde_json::to_string(&ClientMessage::Join {
+        topic: Topic::lobby(),
+    })
+    .unwrap();
+    assert_eq!(
+        join,
+        format!(r#"{{"type":"join","topic":"{}"}}"#, Topic::lobby().as_str())
+    );
+    assert_eq!(
+        serde_json::to_string(&ClientMessage::Ping).unwrap(),
+        r#"{"type":"ping"}"#
+    );
+    let error = ServerMessage::Error {
+        code: ErrorCode::RateLimited,
+        message: "slow down".into(),
+    };
     assert_eq!(
         serde_json::to_string(&error).unwrap(),
         r#"{"type":"error","code":"rate_limited","message":"slow down"}"#
@@ -25,7 +37,10 @@ fn a_hello_proves_the_session_key_for_one_challenge() {
     let session = Keys::generate();
     let now = Millis(1_700_000_000_000);
     let proof = hello_proof(&session, "abc", now);
-    assert_eq!(check_hello(&proof, "abc", now), Ok(SessionId(session.public_key())));
+    assert_eq!(
+        check_hello(&proof, "abc", now),
+        Ok(SessionId(session.public_key()))
+    );
     assert!(check_hello(&proof, "other", now).is_err());
     assert!(check_hello(&proof, "abc", Millis(now.0 + 1_000_000)).is_err());
     let mut forged = proof;

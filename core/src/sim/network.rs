@@ -38,7 +38,11 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(seed: u64, conditions: Conditions) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), conditions, links: BTreeMap::new() }
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            conditions,
+            links: BTreeMap::new(),
+        }
     }
 
     /// A one-way delay.
@@ -50,7 +54,10 @@ impl Network {
     /// Whether an event still concerns its peer; an end is passed on once, and ends the link.
     pub(super) fn admits(&mut self, id: PeerId, event: &TransportEvent) -> bool {
         match event {
-            TransportEvent::Closed { link, reason: CloseReason::Local } => !self.links.contains_key(&(id, *link)),
+            TransportEvent::Closed {
+                link,
+                reason: CloseReason::Local,
+            } => !self.links.contains_key(&(id, *link)),
             TransportEvent::Closed { link, .. } => self.links.remove(&(id, *link)).is_some(),
             TransportEvent::Frame { link, .. } => self.links.get(&(id, *link)).is_some_and(|link| link.open),
             TransportEvent::Signal { link, .. }
@@ -62,7 +69,12 @@ impl Network {
 
     /// A peer is gone without a word.
     pub(super) fn vanish(&mut self, id: PeerId) -> Events {
-        let gone: Vec<End> = self.links.keys().filter(|(peer, _)| *peer == id).copied().collect();
+        let gone: Vec<End> = self
+            .links
+            .keys()
+            .filter(|(peer, _)| *peer == id)
+            .copied()
+            .collect();
         let mut events = Vec::new();
         for end in gone {
             if let Some((peer, link)) = self.links.remove(&end).and_then(|link| link.other) {
@@ -86,25 +98,41 @@ impl Network {
                 self.links.insert((id, link), state);
                 let offer = PeerSignal::Offer(name((id, link)));
                 let event = TransportEvent::Signal { link, signal: offer };
-                if options.offer { vec![(id, Duration::ZERO, event)] } else { Vec::new() }
+                if options.offer {
+                    vec![(id, Duration::ZERO, event)]
+                } else {
+                    Vec::new()
+                }
             }
             TransportCommand::Signal { link, signal } => self.signal((id, link), &signal),
             TransportCommand::Send { link, frame } => self.send((id, link), frame, now),
             TransportCommand::Close { link } => {
                 let other = self.links.remove(&(id, link)).and_then(|link| link.other);
-                let closed = |link| TransportEvent::Closed { link, reason: CloseReason::Remote };
+                let closed = |link| TransportEvent::Closed {
+                    link,
+                    reason: CloseReason::Remote,
+                };
                 let mut events: Events = Vec::new();
                 if let Some((peer, link)) = other {
                     events.push((peer, self.delay(), closed(link)));
                 }
-                events.push((id, Duration::ZERO, TransportEvent::Closed { link, reason: CloseReason::Local }));
+                events.push((
+                    id,
+                    Duration::ZERO,
+                    TransportEvent::Closed {
+                        link,
+                        reason: CloseReason::Local,
+                    },
+                ));
                 events
             }
         }
     }
 
     fn signal(&mut self, end: End, signal: &PeerSignal) -> Events {
-        let Some(link) = self.links.get_mut(&end) else { return Vec::new() };
+        let Some(link) = self.links.get_mut(&end) else {
+            return Vec::new();
+        };
         let (id, own) = end;
         match signal {
             PeerSignal::Offer(sdp) if !link.offering || link.polite => {
@@ -114,7 +142,9 @@ impl Network {
                 vec![(id, Duration::ZERO, TransportEvent::Signal { link: own, signal })]
             }
             PeerSignal::Answer(sdp) if link.offering && !link.open => {
-                let Some(other) = end_of(sdp) else { return Vec::new() };
+                let Some(other) = end_of(sdp) else {
+                    return Vec::new();
+                };
                 link.other = Some(other);
                 if self.links.get(&other).and_then(|link| link.other) != Some(end) {
                     return Vec::new();
@@ -131,7 +161,10 @@ impl Network {
             if let Some(state) = self.links.get_mut(&(peer, link)) {
                 state.open = true;
             }
-            let path = Path { kind: PathKind::Direct, rtt_ms: None };
+            let path = Path {
+                kind: PathKind::Direct,
+                rtt_ms: None,
+            };
             let after = self.delay();
             events.push((peer, after, TransportEvent::Opened { link }));
             events.push((peer, after, TransportEvent::Path { link, path }));
@@ -146,8 +179,12 @@ impl Network {
         if lost {
             delay += RETRANSMISSION;
         }
-        let Some(link) = self.links.get_mut(&end).filter(|link| link.open) else { return Vec::new() };
-        let Some((peer, other)) = link.other else { return Vec::new() };
+        let Some(link) = self.links.get_mut(&end).filter(|link| link.open) else {
+            return Vec::new();
+        };
+        let Some((peer, other)) = link.other else {
+            return Vec::new();
+        };
         if breaks {
             // What is under way is lost at once; both ends hear of it a little later.
             let ends = [end, (peer, other)];
@@ -155,12 +192,30 @@ impl Network {
                 self.links.entry(end).and_modify(|link| link.open = false);
             }
             let failed = || CloseReason::Failed("the path broke".to_owned());
-            return ends.map(|(id, link)| (id, delay, TransportEvent::Closed { link, reason: failed() })).to_vec();
+            return ends
+                .map(|(id, link)| {
+                    (
+                        id,
+                        delay,
+                        TransportEvent::Closed {
+                            link,
+                            reason: failed(),
+                        },
+                    )
+                })
+                .to_vec();
         }
         link.arrives = link.arrives.max(now + delay);
         let after = link.arrives.since(now);
         vec![
-            (end.0, after, TransportEvent::Drained { link: end.1, bytes: frame.len() }),
+            (
+                end.0,
+                after,
+                TransportEvent::Drained {
+                    link: end.1,
+                    bytes: frame.len(),
+                },
+            ),
             (peer, after, TransportEvent::Frame { link: other, frame }),
         ]
     }

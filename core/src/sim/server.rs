@@ -39,7 +39,12 @@ impl SignalServer {
 
     pub(super) fn disconnect(&mut self, id: PeerId) {
         self.challenges.remove(&id);
-        let gone: Vec<SessionId> = self.sessions.iter().filter(|(_, peer)| **peer == id).map(|(s, _)| *s).collect();
+        let gone: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, peer)| **peer == id)
+            .map(|(s, _)| *s)
+            .collect();
         for session in gone {
             self.sessions.remove(&session);
             self.topics.values_mut().for_each(|members| {
@@ -50,10 +55,16 @@ impl SignalServer {
 
     pub(super) fn message(&mut self, id: PeerId, message: &str, now: Millis) -> Vec<(PeerId, String)> {
         let message = serde_json::from_str(message).expect("a node speaks the protocol");
-        let session = self.sessions.iter().find(|(_, peer)| **peer == id).map(|(session, _)| *session);
+        let session = self
+            .sessions
+            .iter()
+            .find(|(_, peer)| **peer == id)
+            .map(|(session, _)| *session);
         match (message, session) {
             (ClientMessage::Hello { proof, .. }, None) => {
-                let Some(challenge) = self.challenges.get(&id) else { return Vec::new() };
+                let Some(challenge) = self.challenges.get(&id) else {
+                    return Vec::new();
+                };
                 let session = check_hello(&proof, challenge, now).expect("a node proves its session");
                 self.sessions.insert(session, id);
                 vec![(id, text(&ServerMessage::Welcome))]
@@ -71,7 +82,13 @@ impl SignalServer {
             }
             (ClientMessage::Relay { to, sealed }, Some(session)) => match self.sessions.get(&to) {
                 Some(_) if self.rng.random_bool(self.lost) => Vec::new(),
-                Some(peer) => vec![(*peer, text(&ServerMessage::Relayed { from: session, sealed }))],
+                Some(peer) => vec![(
+                    *peer,
+                    text(&ServerMessage::Relayed {
+                        from: session,
+                        sealed,
+                    }),
+                )],
                 None => vec![(id, text(&ServerMessage::Unreachable { to }))],
             },
             (ClientMessage::Ping, Some(_)) => vec![(id, text(&ServerMessage::Pong))],

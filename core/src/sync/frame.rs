@@ -57,7 +57,9 @@ impl Joiner {
             MORE => Ok(None),
             LAST => {
                 let whole = std::mem::take(&mut self.partial);
-                String::from_utf8(whole).map(Some).map_err(|_| FrameError::NotText)
+                String::from_utf8(whole)
+                    .map(Some)
+                    .map_err(|_| FrameError::NotText)
             }
             _ => Err(FrameError::Header),
         }
@@ -98,6 +100,9 @@ mod tests {
         let frame = [vec![MORE], vec![b'a'; MAX_FRAME - 1]].concat();
         let refused = (0..100).find_map(|_| joiner.push(&frame).err());
         assert_eq!(refused, Some(FrameError::TooLarge));
-        assert_eq!(Joiner::default().push(&vec![0; MAX_FRAME + 1]), Err(FrameError::TooLarge));
+        assert_eq!(
+            Joiner::default().push(&vec![0; MAX_FRAME + 1]),
+            Err(FrameError::TooLarge)
+        );
     }
 }

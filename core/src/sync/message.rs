@@ -96,7 +96,11 @@ impl Message {
         match label {
             "PING" | "PONG" => {
                 let (_, number): (&str, u64) = serde_json::from_str(text).map_err(NotAMessage::new)?;
-                Ok(if label == "PING" { Self::Ping(number) } else { Self::Pong(number) })
+                Ok(if label == "PING" {
+                    Self::Ping(number)
+                } else {
+                    Self::Pong(number)
+                })
             }
             _ if relay => Self::from_relay(RelayMessage::from_json(text).map_err(NotAMessage::new)?),
             _ => Self::from_client(ClientMessage::from_json(text).map_err(NotAMessage::new)?),
@@ -106,16 +110,28 @@ impl Message {
     fn from_relay(message: RelayMessage<'static>) -> Result<Self, NotAMessage> {
         Ok(match message {
             RelayMessage::Auth { challenge } => Self::Challenge(challenge.into_owned()),
-            RelayMessage::Event { subscription_id, event } => {
-                Self::Event { id: name(subscription_id)?, event: Box::new(event.into_owned()) }
-            }
+            RelayMessage::Event {
+                subscription_id,
+                event,
+            } => Self::Event {
+                id: name(subscription_id)?,
+                event: Box::new(event.into_owned()),
+            },
             RelayMessage::EndOfStoredEvents(id) => Self::Eose(name(id)?),
-            RelayMessage::Closed { subscription_id, message } => {
-                Self::Closed { id: name(subscription_id)?, reason: message.into_owned() }
-            }
-            RelayMessage::NegErr { subscription_id, message } => {
-                Self::NegErr { id: name(subscription_id)?, reason: message.into_owned() }
-            }
+            RelayMessage::Closed {
+                subscription_id,
+                message,
+            } => Self::Closed {
+                id: name(subscription_id)?,
+                reason: message.into_owned(),
+            },
+            RelayMessage::NegErr {
+                subscription_id,
+                message,
+            } => Self::NegErr {
+                id: name(subscription_id)?,
+                reason: message.into_owned(),
+            },
             RelayMessage::Notice(text) => Self::Notice(text.into_owned()),
             _ => return Err(NotAMessage::new("not spoken here")),
         })
@@ -124,20 +140,33 @@ impl Message {
     fn from_client(message: ClientMessage<'static>) -> Result<Self, NotAMessage> {
         Ok(match message {
             ClientMessage::Auth(event) => Self::Auth(Box::new(event.into_owned())),
-            ClientMessage::Req { subscription_id, filters } => {
+            ClientMessage::Req {
+                subscription_id,
+                filters,
+            } => {
                 let mut filters = filters.into_iter();
                 let (Some(filter), None) = (filters.next(), filters.next()) else {
                     return Err(NotAMessage::new("a request has one filter here"));
                 };
-                Self::Req { id: name(subscription_id)?, filter: Box::new(filter.into_owned()) }
+                Self::Req {
+                    id: name(subscription_id)?,
+                    filter: Box::new(filter.into_owned()),
+                }
             }
             ClientMessage::Close(id) => Self::Close(name(id)?),
-            ClientMessage::NegOpen { subscription_id, filter, initial_message } => Self::NegOpen {
+            ClientMessage::NegOpen {
+                subscription_id,
+                filter,
+                initial_message,
+            } => Self::NegOpen {
                 id: name(subscription_id)?,
                 filter: Box::new(filter.into_owned()),
                 message: hex::decode(initial_message.as_bytes()).map_err(NotAMessage::new)?,
             },
-            ClientMessage::NegMsg { subscription_id, message } => Self::NegMsg {
+            ClientMessage::NegMsg {
+                subscription_id,
+                message,
+            } => Self::NegMsg {
                 id: name(subscription_id)?,
                 message: hex::decode(message.as_bytes()).map_err(NotAMessage::new)?,
             },
@@ -158,16 +187,22 @@ impl Message {
             }
             .as_json(),
             Self::Close(name) => ClientMessage::close(id(name)).as_json(),
-            Self::Event { id: name, event } => {
-                RelayMessage::Event { subscription_id: Cow::Owned(id(name)), event: Cow::Borrowed(event) }.as_json()
+            Self::Event { id: name, event } => RelayMessage::Event {
+                subscription_id: Cow::Owned(id(name)),
+                event: Cow::Borrowed(event),
             }
+            .as_json(),
             Self::Eose(name) => RelayMessage::EndOfStoredEvents(Cow::Owned(id(name))).as_json(),
             Self::Closed { id: name, reason } => RelayMessage::Closed {
                 subscription_id: Cow::Owned(id(name)),
                 message: Cow::Borrowed(reason),
             }
             .as_json(),
-            Self::NegOpen { id: name, filter, message } => ClientMessage::NegOpen {
+            Self::NegOpen {
+                id: name,
+                filter,
+                message,
+            } => ClientMessage::NegOpen {
                 subscription_id: Cow::Owned(id(name)),
                 filter: Cow::Borrowed(filter),
                 initial_message: Cow::Owned(hex::encode(message)),
@@ -183,7 +218,10 @@ impl Message {
                 message: Cow::Borrowed(reason),
             }
             .as_json(),
-            Self::NegClose(name) => ClientMessage::NegClose { subscription_id: Cow::Owned(id(name)) }.as_json(),
+            Self::NegClose(name) => ClientMessage::NegClose {
+                subscription_id: Cow::Owned(id(name)),
+            }
+            .as_json(),
             Self::Notice(text) => RelayMessage::Notice(Cow::Borrowed(text)).as_json(),
             Self::Ping(number) => format!(r#"["PING",{number}]"#),
             Self::Pong(number) => format!(r#"["PONG",{number}]"#),
@@ -193,7 +231,11 @@ impl Message {
 
 /// The label of a JSON array and the first byte of its second element.
 fn head(text: &str) -> Option<(&str, u8)> {
-    let rest = text.trim_start().strip_prefix('[')?.trim_start().strip_prefix('"')?;
+    let rest = text
+        .trim_start()
+        .strip_prefix('[')?
+        .trim_start()
+        .strip_prefix('"')?;
     let (label, rest) = rest.split_once('"')?;
     let second = rest.trim_start().strip_prefix(',')?.trim_start().bytes().next()?;
     Some((label, second))
@@ -201,7 +243,11 @@ fn head(text: &str) -> Option<(&str, u8)> {
 
 fn name(id: Cow<'_, SubscriptionId>) -> Result<String, NotAMessage> {
     let id = id.to_string();
-    if id.len() <= MAX_SUBSCRIPTION_ID { Ok(id) } else { Err(NotAMessage::new("the subscription id is too long")) }
+    if id.len() <= MAX_SUBSCRIPTION_ID {
+        Ok(id)
+    } else {
+        Err(NotAMessage::new("the subscription id is too long"))
+    }
 }
 
 #[cfg(test)]
@@ -215,21 +261,41 @@ mod tests {
 
     #[test]
     fn every_message_reads_back() {
-        let event = Box::new(social::note_event(&Keys::generate(), "波 \"x\"".into(), Millis(1_700_000_000_000)));
+        let event = Box::new(social::note_event(
+            &Keys::generate(),
+            "波 \"x\"".into(),
+            Millis(1_700_000_000_000),
+        ));
         let id = || "a1".to_owned();
         let filter = || Box::new(Filter::new().kind(Kind::TextNote).limit(0));
         let reason = || "error: too much".to_owned();
         for message in [
             Message::Challenge("c".into()),
             Message::Auth(event.clone()),
-            Message::Req { id: id(), filter: filter() },
+            Message::Req {
+                id: id(),
+                filter: filter(),
+            },
             Message::Close(id()),
             Message::Event { id: id(), event },
             Message::Eose(id()),
-            Message::Closed { id: id(), reason: reason() },
-            Message::NegOpen { id: id(), filter: filter(), message: vec![0x61, 0] },
-            Message::NegMsg { id: id(), message: vec![0x61] },
-            Message::NegErr { id: id(), reason: reason() },
+            Message::Closed {
+                id: id(),
+                reason: reason(),
+            },
+            Message::NegOpen {
+                id: id(),
+                filter: filter(),
+                message: vec![0x61, 0],
+            },
+            Message::NegMsg {
+                id: id(),
+                message: vec![0x61],
+            },
+            Message::NegErr {
+                id: id(),
+                reason: reason(),
+            },
             Message::NegClose(id()),
             Message::Notice("hello".into()),
             Message::Ping(7),

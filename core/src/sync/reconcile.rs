@@ -36,13 +36,19 @@ impl ReconcileSets {
     /// When the store fails.
     pub fn get(&mut self, filter: &Filter, store: &dyn Store) -> Result<Set, StoreError> {
         let key = filter.as_json();
-        if let Some((_, _, set)) = self.cached.iter().find(|(v, k, _)| *v == self.version && *k == key) {
+        if let Some((_, _, set)) = self
+            .cached
+            .iter()
+            .find(|(v, k, _)| *v == self.version && *k == key)
+        {
             return Ok(set.clone());
         }
         let items = store.items(filter)?;
         let mut vector = NegentropyStorageVector::with_capacity(items.len());
         for item in items {
-            vector.insert(item.created_at, Id::from_byte_array(item.id.to_bytes())).expect("it is not sealed yet");
+            vector
+                .insert(item.created_at, Id::from_byte_array(item.id.to_bytes()))
+                .expect("it is not sealed yet");
         }
         vector.seal().expect("it is sealed once");
         let set = Arc::new(vector);
@@ -68,7 +74,9 @@ fn protocol(set: &NegentropyStorageVector) -> Negentropy<'_, NegentropyStorageVe
 /// # Errors
 /// Never with a sealed set; the library's signature has it.
 pub fn initiate(set: &NegentropyStorageVector) -> Result<Vec<u8>, ReconcileError> {
-    protocol(set).initiate().map_err(|e| ReconcileError(e.to_string()))
+    protocol(set)
+        .initiate()
+        .map_err(|e| ReconcileError(e.to_string()))
 }
 
 /// The answer to a message of the side that asks.
@@ -76,7 +84,9 @@ pub fn initiate(set: &NegentropyStorageVector) -> Result<Vec<u8>, ReconcileError
 /// # Errors
 /// When the message is none.
 pub fn respond(set: &NegentropyStorageVector, message: &[u8]) -> Result<Vec<u8>, ReconcileError> {
-    protocol(set).reconcile(message).map_err(|e| ReconcileError(e.to_string()))
+    protocol(set)
+        .reconcile(message)
+        .map_err(|e| ReconcileError(e.to_string()))
 }
 
 /// What the side that asks learns from an answer: ids to fetch, and the next message, if it is not over.
@@ -93,5 +103,10 @@ pub fn learn(
     let next = protocol
         .reconcile_with_ids(message, &mut have, &mut need)
         .map_err(|e| ReconcileError(e.to_string()))?;
-    Ok((need.iter().map(|id| EventId::from_byte_array(*id.as_bytes())).collect(), next))
+    Ok((
+        need.iter()
+            .map(|id| EventId::from_byte_array(*id.as_bytes()))
+            .collect(),
+        next,
+    ))
 }

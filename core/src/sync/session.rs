@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, Keys, MatchEventOptions, PublicKey};
 
+use super::Message;
 use super::frame::{self, Joiner};
 use super::reconcile::{self, ReconcileSets, Set};
-use super::Message;
 use crate::identity;
 use crate::signaling::SessionId;
 use crate::social::{KINDS, MAX_EVENT_BYTES};
@@ -82,7 +82,12 @@ pub enum SessionEvent {
 #[derive(Debug)]
 enum Pull {
     /// Waiting for the answer to `NEG-OPEN` or `NEG-MSG`.
-    Reconciling { id: String, set: Set, need: Vec<EventId>, since: Millis },
+    Reconciling {
+        id: String,
+        set: Set,
+        need: Vec<EventId>,
+        since: Millis,
+    },
     /// Fetching.
     Fetching,
     /// Nothing known to be missing; reconcile again at `next`.
@@ -179,6 +184,12 @@ impl Session {
         self.person.is_some()
     }
 
+    /// The subscription under which new events come.
+    #[cfg(test)]
+    pub(super) fn live_id(&self) -> Option<&str> {
+        self.live_id.as_deref()
+    }
+
     /// Whether something is being reconciled or fetched.
     pub fn is_syncing(&self) -> bool {
         !matches!(self.pull, Pull::Idle { .. })
@@ -219,7 +230,10 @@ impl Session {
 
     /// Forwards a new event if the peer wants such.
     pub fn forward(&mut self, event: &Event) {
-        let wanted = self.subscriptions.values().any(|filter| filter.match_event(event, MatchEventOptions::new()));
+        let wanted = self
+            .subscriptions
+            .values()
+            .any(|filter| filter.match_event(event, MatchEventOptions::new()));
         if !wanted || self.ended {
             return;
         }
@@ -229,7 +243,10 @@ impl Session {
             // The peer cannot keep up: it reconciles when it is told so, and nothing is lost.
             self.live.clear();
             for id in std::mem::take(&mut self.subscriptions).into_keys() {
-                self.say(&Message::Closed { id, reason: "error: too far behind, reconcile".to_owned() });
+                self.say(&Message::Closed {
+                    id,
+                    reason: "error: too far behind, reconcile".to_owned(),
+                });
             }
         }
     }
@@ -278,7 +295,11 @@ impl Session {
     /// # Errors
     /// When the store fails.
     pub fn advance(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
-        if std::mem::take(&mut self.fetch_due) && !self.ended { self.fetch(env) } else { Ok(()) }
+        if std::mem::take(&mut self.fetch_due) && !self.ended {
+            self.fetch(env)
+        } else {
+            Ok(())
+        }
     }
 
     /// Time has passed.
@@ -346,7 +367,9 @@ impl Session {
                 self.subscriptions.remove(&id);
                 self.served.retain(|served| served.id != id);
             }
-            Message::NegOpen { id, filter, message } => self.reconciliation_opened(id, &filter, &message, env)?,
+            Message::NegOpen { id, filter, message } => {
+                self.reconciliation_opened(id, &filter, &message, env)?
+            }
             Message::NegMsg { id, message } => {
                 if let Some(set) = self.reconciliations.get(&id).cloned() {
                     self.respond(id, &set, &message);
@@ -368,7 +391,10 @@ impl Session {
 
     fn requested(&mut self, id: String, filter: Filter) {
         if let Some(ids) = filter.ids {
-            let pull = Served { id, ids: ids.into_iter().collect() };
+            let pull = Served {
+                id,
+                ids: ids.into_iter().collect(),
+            };
             if self.served.len() >= MAX_SERVED_PULLS || pull.ids.len() > 2 * PULL_BATCH {
                 self.end_hostile("the peer asks for too much at once");
             } else {
@@ -378,7 +404,10 @@ impl Session {
             let reason = "unsupported: reconcile with NEG-OPEN, and subscribe with limit 0".to_owned();
             self.say(&Message::Closed { id, reason });
         } else if self.subscriptions.len() >= MAX_SUBSCRIPTIONS && !self.subscriptions.contains_key(&id) {
-            self.say(&Message::Closed { id, reason: "rate-limited: too many subscriptions".to_owned() });
+            self.say(&Message::Closed {
+                id,
+                reason: "rate-limited: too many subscriptions".to_owned(),
+            });
         } else {
             self.say(&Message::Eose(id.clone()));
             self.subscriptions.insert(id, filter);
@@ -399,9 +428,13 @@ impl Session {
             until: filter.until,
             ..Filter::new()
         };
-        let full = self.reconciliations.len() >= MAX_RECONCILIATIONS && !self.reconciliations.contains_key(&id);
+        let full =
+            self.reconciliations.len() >= MAX_RECONCILIATIONS && !self.reconciliations.contains_key(&id);
         if plain != *filter || full {
-            self.say(&Message::NegErr { id, reason: "blocked: not this filter, or too many at once".to_owned() });
+            self.say(&Message::NegErr {
+                id,
+                reason: "blocked: not this filter, or too many at once".to_owned(),
+            });
             return Ok(());
         }
         let set = env.sets.get(&plain, env.store)?;
@@ -419,21 +452,34 @@ impl Session {
 
     fn send_live(&mut self, id: &EventId, store: &dyn Store) -> Result<(), StoreError> {
         // Deleted in the meantime: then the deletion is what follows.
-        let Some(event) = store.event(id)? else { return Ok(()) };
-        let wanting = self.subscriptions.iter().find(|(_, f)| f.match_event(&event, MatchEventOptions::new()));
+        let Some(event) = store.event(id)? else {
+            return Ok(());
+        };
+        let wanting = self
+            .subscriptions
+            .iter()
+            .find(|(_, f)| f.match_event(&event, MatchEventOptions::new()));
         if let Some(name) = wanting.map(|(name, _)| name.clone()) {
-            self.say(&Message::Event { id: name, event: Box::new(event) });
+            self.say(&Message::Event {
+                id: name,
+                event: Box::new(event),
+            });
         }
         Ok(())
     }
 
     /// Sends one event or the end of the oldest pull; false when there is none.
     fn serve_next(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
-        let Some(served) = self.served.front_mut() else { return Ok(false) };
+        let Some(served) = self.served.front_mut() else {
+            return Ok(false);
+        };
         let name = served.id.clone();
         if let Some(id) = served.ids.pop_front() {
             if let Some(event) = store.event(&id)? {
-                self.say(&Message::Event { id: name, event: Box::new(event) });
+                self.say(&Message::Event {
+                    id: name,
+                    event: Box::new(event),
+                });
             }
         } else {
             self.served.pop_front();
@@ -447,7 +493,10 @@ impl Session {
     /// Everything that is new to the peer from now on, however old it says it is: no `since` in the filter.
     fn subscribe(&mut self) {
         let id = self.name("live");
-        self.say(&Message::Req { id: id.clone(), filter: Box::new(Filter::new().kinds(KINDS).limit(0)) });
+        self.say(&Message::Req {
+            id: id.clone(),
+            filter: Box::new(Filter::new().kinds(KINDS).limit(0)),
+        });
         self.live_id = Some(id);
     }
 
@@ -457,9 +506,18 @@ impl Session {
         match reconcile::initiate(&set) {
             Ok(message) => {
                 let id = self.name("sync");
-                self.say(&Message::NegOpen { id: id.clone(), filter: Box::new(filter), message });
+                self.say(&Message::NegOpen {
+                    id: id.clone(),
+                    filter: Box::new(filter),
+                    message,
+                });
                 self.fetched = 0;
-                self.pull = Pull::Reconciling { id, set, need: Vec::new(), since: env.now };
+                self.pull = Pull::Reconciling {
+                    id,
+                    set,
+                    need: Vec::new(),
+                    since: env.now,
+                };
             }
             Err(error) => self.end(&error.to_string()),
         }
@@ -467,7 +525,15 @@ impl Session {
     }
 
     fn learn(&mut self, id: &str, message: &[u8], env: &mut Env<'_>) -> Result<(), StoreError> {
-        let Pull::Reconciling { id: own, set, need, since } = &mut self.pull else { return Ok(()) };
+        let Pull::Reconciling {
+            id: own,
+            set,
+            need,
+            since,
+        } = &mut self.pull
+        else {
+            return Ok(());
+        };
         if own != id {
             return Ok(());
         }
@@ -485,7 +551,10 @@ impl Session {
         }
         if let Some(message) = next.filter(|_| need.len() < MAX_NEED) {
             *since = env.now;
-            self.say(&Message::NegMsg { id: id.to_owned(), message });
+            self.say(&Message::NegMsg {
+                id: id.to_owned(),
+                message,
+            });
             return Ok(());
         }
         // Reconciliation goes from old to new; the newest is what a person wants to see first: taken from the end.
@@ -510,8 +579,19 @@ impl Session {
             if !wanted.is_empty() {
                 let id = self.name("pull");
                 let filter = Filter::new().ids(wanted.iter().copied());
-                self.say(&Message::Req { id: id.clone(), filter: Box::new(filter) });
-                self.batches.insert(id, Batch { wanted, arrived: Vec::new(), bytes: 0, progress: env.now });
+                self.say(&Message::Req {
+                    id: id.clone(),
+                    filter: Box::new(filter),
+                });
+                self.batches.insert(
+                    id,
+                    Batch {
+                        wanted,
+                        arrived: Vec::new(),
+                        bytes: 0,
+                        progress: env.now,
+                    },
+                );
             }
         }
         if !self.batches.is_empty() || !matches!(self.pull, Pull::Fetching) {
@@ -559,7 +639,9 @@ impl Session {
     }
 
     fn batch_done(&mut self, id: &str) {
-        let Some(batch) = self.batches.remove(id) else { return };
+        let Some(batch) = self.batches.remove(id) else {
+            return;
+        };
         if !batch.arrived.is_empty() {
             self.fetched += batch.arrived.len();
             self.events.push_back(SessionEvent::Arrived(batch.arrived));
@@ -621,7 +703,10 @@ impl Session {
     fn finish(&mut self, reason: &str, hostile: bool) {
         if !self.ended {
             self.ended = true;
-            self.events.push_back(SessionEvent::Ended { reason: reason.to_owned(), hostile });
+            self.events.push_back(SessionEvent::Ended {
+                reason: reason.to_owned(),
+                hostile,
+            });
         }
     }
 }

@@ -1,0 +1,454 @@
+//! Two sessions over a link in memory, under virtual time.
+
+use std::time::Duration;
+
+use nostr::prelude::{Event, EventId, Filter, Keys, Kind};
+
+use super::frame::split;
+use super::session::PULL_BATCH;
+use super::*;
+use crate::identity;
+use crate::signaling::SessionId;
+use crate::social::{KINDS, deletion_event, note_event};
+use crate::store::{MemoryStore, Put, Scope, Store};
+use crate::time::Millis;
+
+const START: Millis = Millis(1_700_000_000_000);
+
+struct End {
+    keys: Keys,
+    store: MemoryStore,
+    sets: ReconcileSets,
+    session: Session,
+    ended: Option<(String, bool)>,
+    proven: bool,
+    live: usize,
+    arrived: usize,
+}
+
+impl End {
+    fn new(id: SessionId, peer: SessionId, events: &[Event]) -> Self {
+        let keys = Keys::generate();
+        let mut store = MemoryStore::default();
+        store.put(events, START).unwrap();
+        Self {
+            session: Session::new(keys.clone(), id, peer, "challenge".into(), START),
+            keys,
+            store,
+            sets: ReconcileSets::default(),
+            ended: None,
+            proven: false,
+            live: 0,
+            arrived: 0,
+        }
+    }
+
+    fn env<'a>(store: &'a mut MemoryStore, sets: &'a mut ReconcileSets, now: Millis) -> Env<'a> {
+        Env { store, sets, now }
+    }
+
+    fn hear(&mut self, frame: &[u8], now: Millis) {
+        self.session
+            .frame(frame, &mut Self::env(&mut self.store, &mut self.sets, now))
+            .unwrap();
+        self.work(now);
+    }
+
+    fn tick(&mut self, now: Millis) {
+        self.session
+            .tick(&mut Self::env(&mut self.store, &mut self.sets, now))
+            .unwrap();
+        self.work(now);
+    }
+
+    fn work(&mut self, now: Millis) {
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    SessionEvent::Proven(_) => self.proven = true,
+                    SessionEvent::Arrived(events) => {
+                        self.arrived += events.len();
+                        let outcomes = self.store.put(&events, now).unwrap();
+                        self.sets.changed();
+                        self.session.stored(&events, &outcomes);
+                    }
+                    SessionEvent::Live => self.live += 1,
+                    SessionEvent::RoundTrip(_) => {}
+                    SessionEvent::Ended { reason, hostile } => self.ended = Some((reason, hostile)),
+                }
+            }
+            self.session
+                .advance(&mut Self::env(&mut self.store, &mut self.sets, now))
+                .unwrap();
+            match self.session.poll_event() {
+                Some(SessionEvent::Live) => self.live += 1,
+                Some(SessionEvent::Ended { reason, hostile }) => self.ended = Some((reason, hostile)),
+                _ => return,
+            }
+        }
+    }
+
+    fn frames(&mut self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.session.poll_frame(&self.store).unwrap() {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    fn notes(&self) -> usize {
+        self.store
+            .timeline(Scope::Everyone, None, 100_000)
+            .unwrap()
+            .notes
+            .len()
+    }
+
+    fn write(&mut self, event: &Event, now: Millis) {
+        assert_eq!(
+            self.store.put(std::slice::from_ref(event), now).unwrap(),
+            [Put::Stored]
+        );
+        self.sets.changed();
+        self.session.forward(event);
+    }
+}
+
+struct Pair {
+    a: End,
+    b: End,
+    now: Millis,
+    most_asked: usize,
+}
+
+impl Pair {
+    fn new(for_a: &[Event], for_b: &[Event]) -> Self {
+        let (a, b) = (
+            SessionId(Keys::generate().public_key()),
+            SessionId(Keys::generate().public_key()),
+        );
+        Self {
+            a: End::new(a, b, for_a),
+            b: End::new(b, a, for_b),
+            now: START,
+            most_asked: 0,
+        }
+    }
+
+    /// Passes frames to and fro until both are quiet.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let (from_a, from_b) = (self.a.frames(), self.b.frames());
+            if from_a.is_empty() && from_b.is_empty() {
+                return;
+            }
+            self.now = self.now + Duration::from_millis(1);
+            for frame in &from_a {
+                self.a.session.drained(frame.len());
+                self.b.hear(frame, self.now);
+            }
+            let asked = from_a.iter().filter(|f| f[1..].starts_with(b"[\"REQ\"")).count();
+            self.most_asked = self.most_asked.max(asked);
+            for frame in &from_b {
+                self.b.session.drained(frame.len());
+                self.a.hear(frame, self.now);
+            }
+        }
+        panic!("the sessions never become quiet");
+    }
+}
+
+fn notes(count: usize) -> Vec<Event> {
+    let keys = Keys::generate();
+    (0..count)
+        .map(|n| note_event(&keys, format!("note {n}"), Millis(START.0 - n as u64 * 1000)))
+        .collect()
+}
+
+#[test]
+fn both_sides_end_with_everything() {
+    let all = notes(1_000);
+    let mut pair = Pair::new(&all[..300], &all[200..]);
+    pair.settle();
+    assert_eq!((pair.a.notes(), pair.b.notes()), (1_000, 1_000));
+    assert!(pair.a.proven && pair.b.proven && pair.a.live == 1 && pair.b.live == 1);
+    assert_eq!(
+        (pair.a.arrived, pair.b.arrived),
+        (700, 200),
+        "nothing was fetched twice"
+    );
+    assert!(
+        pair.most_asked <= 3,
+        "{} requests at once of {PULL_BATCH} events each",
+        pair.most_asked
+    );
+    assert_eq!(pair.a.ended, None);
+}
+
+#[test]
+fn new_events_follow_at_once_and_only_once() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    let note = note_event(&pair.a.keys, "さざなみ".into(), pair.now);
+    pair.a.write(&note, pair.now);
+    pair.settle();
+    assert_eq!(pair.b.notes(), 1);
+    pair.a.session.forward(&note);
+    pair.settle();
+    assert_eq!(pair.b.arrived, 1, "a duplicate is dropped before it is verified");
+}
+
+#[test]
+fn what_its_author_deleted_is_not_fetched_again() {
+    let author = Keys::generate();
+    let note = note_event(&author, "oops".into(), START);
+    let deletion = deletion_event(&author, &[note.id], START);
+    let mut pair = Pair::new(std::slice::from_ref(&note), &[note.clone(), deletion]);
+    pair.settle();
+    assert_eq!((pair.a.notes(), pair.b.notes()), (0, 0));
+    assert_eq!((pair.a.arrived, pair.b.arrived), (1, 0));
+    assert_eq!(pair.b.live, 1);
+}
+
+#[test]
+fn a_silent_peer_ends_the_session() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    for _ in 0..30 {
+        pair.now = pair.now + Duration::from_secs(1);
+        pair.a.tick(pair.now);
+    }
+    assert_eq!(pair.a.ended, Some(("the peer has gone silent".into(), false)));
+}
+
+#[test]
+fn a_peer_that_withholds_what_it_promised_is_left() {
+    let all = notes(10);
+    let mut pair = Pair::new(&[], &all);
+    // B's answers to pulls are lost; everything else passes.
+    for _ in 0..200 {
+        pair.now = pair.now + Duration::from_millis(500);
+        for frame in pair.a.frames() {
+            pair.b.hear(&frame, pair.now);
+        }
+        for frame in pair.b.frames() {
+            if !frame[1..].starts_with(b"[\"EVENT\"") && !frame[1..].starts_with(b"[\"EOSE\"") {
+                pair.a.hear(&frame, pair.now);
+            }
+        }
+        pair.a.tick(pair.now);
+        pair.b.tick(pair.now);
+    }
+    assert_eq!(pair.a.ended, Some(("the peer did not answer".into(), false)));
+}
+
+#[test]
+fn a_peer_that_does_not_read_costs_bounded_memory() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    for n in 0..200_000 {
+        for frame in split(&Message::Ping(n).to_json()) {
+            pair.a.hear(&frame, pair.now);
+        }
+    }
+    assert!(pair.a.ended.is_some());
+}
+
+#[test]
+fn a_peer_too_slow_for_live_events_reconciles_instead() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    let keys = pair.a.keys.clone();
+    for n in 0..6_000 {
+        let note = note_event(&keys, format!("{n}"), pair.now);
+        pair.a.write(&note, pair.now);
+    }
+    pair.settle();
+    pair.now = pair.now + Duration::from_secs(1);
+    pair.b.tick(pair.now);
+    pair.settle();
+    assert_eq!(pair.b.notes(), 6_000);
+    let note = note_event(&keys, "after".into(), pair.now);
+    pair.a.write(&note, pair.now);
+    pair.settle();
+    assert_eq!(pair.b.notes(), 6_001, "subscribed anew");
+}
+
+/// Lets B's end be played by hand after both have proven who they are.
+fn attacked() -> (Pair, Keys) {
+    let mut pair = Pair::new(&notes(5), &[]);
+    pair.settle();
+    (pair, Keys::generate())
+}
+
+fn say(pair: &mut Pair, text: &str) {
+    for frame in split(text) {
+        pair.a.hear(&frame, pair.now);
+    }
+}
+
+#[test]
+fn forgeries_are_not_stored_and_end_the_session() {
+    let forged: [fn(&mut Event); 4] = [
+        |event| event.content = "changed".into(),
+        |event| event.pubkey = Keys::generate().public_key(),
+        |event| event.id = EventId::from_byte_array([7; 32]),
+        |event| event.sig = note_event(&Keys::generate(), "x".into(), START).sig,
+    ];
+    for forge in forged {
+        let (mut pair, attacker) = attacked();
+        let mut event = note_event(&attacker, "hello".into(), pair.now);
+        forge(&mut event);
+        let live = pair.a.session.live_id().expect("it has subscribed").to_owned();
+        say(
+            &mut pair,
+            &Message::Event {
+                id: live,
+                event: Box::new(event),
+            }
+            .to_json(),
+        );
+        assert_eq!(pair.a.ended, Some(("an event is forged".into(), true)));
+        assert_eq!(pair.a.notes(), 5);
+    }
+}
+
+#[test]
+fn nonsense_ends_the_session_and_stores_nothing() {
+    let negentropy = |bytes: &[u8]| {
+        Message::NegOpen {
+            id: "x".into(),
+            filter: Box::new(Filter::new().kinds(KINDS)),
+            message: bytes.to_vec(),
+        }
+        .to_json()
+    };
+    let too_many = Filter::new().ids((0..300u16).map(|n| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        EventId::from_byte_array(id)
+    }));
+    for text in [
+        "{".to_owned(),
+        "[]".to_owned(),
+        r#"["EVENT"]"#.to_owned(),
+        r#"["EVENT","x",{"id":1}]"#.to_owned(),
+        r#"["UNKNOWN","x"]"#.to_owned(),
+        format!(r#"["NOTICE","{}"]"#, "a".repeat(300_000)),
+        format!(r#"["REQ","{}",{{}}]"#, "i".repeat(65)),
+        Message::Req {
+            id: "x".into(),
+            filter: Box::new(too_many),
+        }
+        .to_json(),
+        negentropy(&[]),
+        negentropy(&[0x61, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+    ] {
+        let (mut pair, _) = attacked();
+        say(&mut pair, &text);
+        let (reason, hostile) = pair
+            .a
+            .ended
+            .clone()
+            .unwrap_or_else(|| panic!("not ended by {text:.60}"));
+        assert!(hostile, "{reason}");
+        assert_eq!(pair.a.notes(), 5);
+    }
+}
+
+#[test]
+fn a_truncated_reconciliation_never_stores_or_panics() {
+    let (mut pair, _) = attacked();
+    let set = pair
+        .a
+        .sets
+        .get(&Filter::new().kinds(KINDS), &pair.a.store)
+        .unwrap();
+    let whole = reconcile::initiate(&set).unwrap();
+    for length in 0..whole.len() {
+        let (mut pair, _) = attacked();
+        let filter = Box::new(Filter::new().kinds(KINDS));
+        say(
+            &mut pair,
+            &Message::NegOpen {
+                id: "x".into(),
+                filter,
+                message: whole[..length].to_vec(),
+            }
+            .to_json(),
+        );
+        assert_eq!(pair.a.notes(), 5);
+    }
+}
+
+#[test]
+fn only_what_was_asked_for_is_taken() {
+    let (mut pair, attacker) = attacked();
+    let unasked = note_event(&attacker, "buy".into(), pair.now);
+    say(
+        &mut pair,
+        &Message::Event {
+            id: "made-up".into(),
+            event: Box::new(unasked),
+        }
+        .to_json(),
+    );
+    assert_eq!(pair.a.notes(), 5);
+    assert_eq!(pair.a.arrived, 0);
+}
+
+#[test]
+fn who_does_not_prove_who_it_is_gets_nothing() {
+    let all = notes(5);
+    let (a, b) = (
+        SessionId(Keys::generate().public_key()),
+        SessionId(Keys::generate().public_key()),
+    );
+    let mut end = End::new(a, b, &all);
+    for frame in split(
+        &Message::Req {
+            id: "x".into(),
+            filter: Box::new(Filter::new().limit(0)),
+        }
+        .to_json(),
+    ) {
+        end.hear(&frame, START);
+    }
+    assert!(matches!(end.ended, Some((_, true))));
+
+    let mut end = End::new(a, b, &all);
+    let mallory = SessionId(Keys::generate().public_key());
+    let stolen = identity::prove(&Keys::generate(), mallory, a, "challenge", START);
+    for frame in split(&Message::Auth(Box::new(stolen)).to_json()) {
+        end.hear(&frame, START);
+    }
+    assert!(matches!(end.ended, Some((_, true))) && !end.proven);
+}
+
+#[test]
+fn filters_that_would_cost_a_scan_are_refused_in_words() {
+    let (mut pair, _) = attacked();
+    pair.a.frames();
+    for text in [
+        Message::Req {
+            id: "x".into(),
+            filter: Box::new(Filter::new().kind(Kind::TextNote)),
+        }
+        .to_json(),
+        Message::NegOpen {
+            id: "x".into(),
+            filter: Box::new(Filter::new().search("a")),
+            message: vec![0x61],
+        }
+        .to_json(),
+    ] {
+        say(&mut pair, &text);
+        let answer = pair.a.frames().concat();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(
+            answer.contains("CLOSED") || answer.contains("NEG-ERR"),
+            "{answer}"
+        );
+        assert_eq!(pair.a.ended, None);
+    }
+}

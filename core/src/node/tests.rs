@@ -1,0 +1,397 @@
+//! A node between a hostile signal server and a transport played by hand.
+
+use std::time::Duration;
+
+use nostr::prelude::Keys;
+
+use super::api::{Command, FromNode, Reply, Request, RequestError};
+use super::*;
+use crate::identity::{self, MemoryVault};
+use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
+use crate::signaling::{ClientMessage, PeerSignal, ServerMessage};
+use crate::social::TextError;
+use crate::store::MemoryStore;
+
+const NOW: Millis = Millis(1_700_000_000_000);
+
+fn node(seed: u8) -> Node<MemoryStore> {
+    let config = Config {
+        route: Route::Any,
+        seed: [seed; 32],
+    };
+    Node::new(
+        config,
+        MemoryStore::default(),
+        Box::new(MemoryVault::default()),
+        NOW,
+    )
+    .unwrap()
+}
+
+fn ask(node: &mut Node<MemoryStore>, command: Command) -> Result<Reply, RequestError> {
+    node.handle(Input::Request(Request { id: 1, command }), NOW);
+    let replies: Vec<_> = outputs(node)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Interface(FromNode::Reply { id: 1, result }) => Some(result),
+            _ => None,
+        })
+        .collect();
+    let [reply] = replies.as_slice() else {
+        panic!("one reply, not {replies:?}")
+    };
+    reply.clone()
+}
+
+fn outputs(node: &mut Node<MemoryStore>) -> Vec<Output> {
+    std::iter::from_fn(|| node.poll_output()).collect()
+}
+
+/// A node that is somebody and welcome at the server.
+fn online(seed: u8) -> Node<MemoryStore> {
+    let mut node = node(seed);
+    ask(&mut node, Command::SignUp { name: "波".into() }).unwrap();
+    node.handle(Input::Signal(SignalEvent::Opened), NOW);
+    hear(
+        &mut node,
+        &ServerMessage::Challenge {
+            challenge: "c".into(),
+        },
+        NOW,
+    );
+    hear(&mut node, &ServerMessage::Welcome, NOW);
+    let servers = IceServers {
+        ice_servers: Vec::new(),
+        ttl: 600,
+    };
+    node.handle(Input::IceServers(Ok(servers)), NOW);
+    outputs(&mut node);
+    node
+}
+
+fn hear(node: &mut Node<MemoryStore>, message: &ServerMessage, now: Millis) {
+    node.handle(
+        Input::Signal(SignalEvent::Message(serde_json::to_string(message).unwrap())),
+        now,
+    );
+}
+
+/// The links that the outputs open, and the signals they hand over.
+fn effects(node: &mut Node<MemoryStore>) -> (Vec<LinkId>, usize) {
+    let (mut opened, mut signals) = (Vec::new(), 0);
+    for output in outputs(node) {
+        match output {
+            Output::Transport(TransportCommand::Connect { link, .. }) => opened.push(link),
+            Output::Transport(TransportCommand::Signal { .. }) => signals += 1,
+            _ => {}
+        }
+    }
+    (opened, signals)
+}
+
+/// Somebody who introduces themselves by hand.
+struct Stranger {
+    session: Keys,
+    person: Keys,
+}
+
+impl Stranger {
+    fn new() -> Self {
+        Self {
+            session: Keys::generate(),
+            person: Keys::generate(),
+        }
+    }
+
+    fn id(&self) -> SessionId {
+        SessionId(self.session.public_key())
+    }
+
+    fn offer(&self, to: SessionId) -> Introduction {
+        Introduction {
+            from_attempt: 9,
+            to_attempt: None,
+            sequence: 1,
+            expires: Millis(NOW.0 + LIFETIME_MS),
+            proof: Some(Box::new(identity::prove(&self.person, self.id(), to, "9", NOW))),
+            links: 0,
+            body: Body::Signal(PeerSignal::Offer("v=0".into())),
+        }
+    }
+
+    fn say(&self, introduction: &Introduction, to: SessionId) -> ServerMessage {
+        let sealed = introduction::seal(introduction, &self.session, to).unwrap();
+        ServerMessage::Relayed {
+            from: self.id(),
+            sealed,
+        }
+    }
+}
+
+#[test]
+fn an_offer_opens_one_link_however_often_it_is_repeated() {
+    let (mut node, stranger) = (online(1), Stranger::new());
+    let offer = stranger.say(&stranger.offer(node.session_id()), node.session_id());
+    hear(&mut node, &offer, NOW);
+    let (opened, signals) = effects(&mut node);
+    assert_eq!((opened.len(), signals), (1, 1));
+    for _ in 0..10 {
+        hear(&mut node, &offer, NOW);
+    }
+    assert_eq!(effects(&mut node), (vec![], 0), "repeated");
+
+    let closed = TransportEvent::Closed {
+        link: opened[0],
+        reason: crate::transport::CloseReason::Remote,
+    };
+    node.handle(Input::Transport(closed), NOW);
+    hear(&mut node, &offer, NOW);
+    assert_eq!(
+        effects(&mut node),
+        (vec![], 0),
+        "repeated after the link has ended"
+    );
+}
+
+#[test]
+fn what_does_not_hold_opens_nothing() {
+    let mut node = online(1);
+    let (stranger, other, own) = (Stranger::new(), Stranger::new(), node.session_id());
+    let offer = stranger.offer(own);
+    let sealed = introduction::seal(&offer, &stranger.session, own).unwrap();
+    let mut flipped = sealed.clone().into_bytes();
+    flipped[40] = if flipped[40] == b'A' { b'B' } else { b'A' };
+    let stolen = Introduction {
+        ..stranger.offer(own)
+    };
+    let unproven = Introduction {
+        proof: None,
+        ..stranger.offer(own)
+    };
+    let for_another = stranger.offer(other.id());
+    let expired = Introduction {
+        expires: Millis(0),
+        ..stranger.offer(own)
+    };
+    let answer = Introduction {
+        body: Body::Signal(PeerSignal::Answer("v=0".into())),
+        ..stranger.offer(own)
+    };
+    for message in [
+        ServerMessage::Relayed {
+            from: other.id(),
+            sealed: sealed.clone(),
+        },
+        ServerMessage::Relayed {
+            from: own,
+            sealed: sealed.clone(),
+        },
+        ServerMessage::Relayed {
+            from: stranger.id(),
+            sealed: String::from_utf8(flipped).unwrap(),
+        },
+        ServerMessage::Relayed {
+            from: stranger.id(),
+            sealed: String::new(),
+        },
+        ServerMessage::Relayed {
+            from: stranger.id(),
+            sealed: "A".repeat(20_000),
+        },
+        other.say(&stolen, own),
+        stranger.say(&unproven, own),
+        stranger.say(&for_another, own),
+        stranger.say(&expired, own),
+        stranger.say(&answer, own),
+        ServerMessage::Unreachable { to: stranger.id() },
+    ] {
+        hear(&mut node, &message, NOW);
+        assert_eq!(effects(&mut node), (vec![], 0), "{message:?}");
+    }
+    hear(&mut node, &stranger.say(&offer, own), NOW);
+    assert_eq!(effects(&mut node).0.len(), 1, "the honest one does");
+}
+
+#[test]
+fn server_garbage_is_survived() {
+    let mut node = online(1);
+    for text in [
+        "",
+        "{",
+        "null",
+        r#"{"type":"future"}"#,
+        r#"{"type":"members","topic":"x","peers":[]}"#,
+        &"x".repeat(50_000),
+    ] {
+        node.handle(Input::Signal(SignalEvent::Message(text.to_owned())), NOW);
+    }
+    assert!(matches!(ask(&mut node, Command::Me), Ok(Reply::Me(Some(_)))));
+}
+
+#[test]
+fn nobody_is_contacted_before_there_is_an_identity() {
+    let mut node = node(1);
+    assert!(outputs(&mut node).is_empty());
+    node.handle(Input::Tick, NOW + Duration::from_secs(100));
+    assert!(outputs(&mut node).is_empty());
+    node.handle(
+        Input::Request(Request {
+            id: 1,
+            command: Command::SignUp { name: "波".into() },
+        }),
+        NOW,
+    );
+    let connects = outputs(&mut node)
+        .iter()
+        .any(|output| matches!(output, Output::Signal(SignalCommand::Connect)));
+    assert!(connects);
+}
+
+#[test]
+fn the_server_is_tried_again_later_and_later() {
+    let mut node = node(1);
+    ask(&mut node, Command::SignUp { name: "波".into() }).unwrap();
+    let (mut now, mut waits) = (NOW, Vec::new());
+    for _ in 0..8 {
+        node.handle(Input::Signal(SignalEvent::Closed("refused".into())), now);
+        outputs(&mut node);
+        let start = now;
+        loop {
+            now = node.next_tick();
+            node.handle(Input::Tick, now);
+            if outputs(&mut node)
+                .iter()
+                .any(|output| matches!(output, Output::Signal(SignalCommand::Connect)))
+            {
+                break;
+            }
+        }
+        waits.push(now.since(start));
+    }
+    assert!(
+        waits[0] <= Duration::from_secs(3) && waits[7] >= Duration::from_secs(10),
+        "{waits:?}"
+    );
+    assert!(
+        waits.iter().all(|wait| *wait <= Duration::from_secs(60)),
+        "{waits:?}"
+    );
+}
+
+#[test]
+fn the_session_key_is_all_that_the_server_sees() {
+    let mut node = online(1);
+    let stranger = Stranger::new();
+    let offer = stranger.say(&stranger.offer(node.session_id()), node.session_id());
+    hear(&mut node, &offer, NOW);
+    let answer = PeerSignal::Answer("v=0 fingerprint".into());
+    node.handle(
+        Input::Transport(TransportEvent::Signal {
+            link: LinkId(1),
+            signal: answer,
+        }),
+        NOW,
+    );
+    let sent: Vec<String> = outputs(&mut node)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Signal(SignalCommand::Send(text)) => Some(text),
+            _ => None,
+        })
+        .collect();
+    let relays = sent
+        .iter()
+        .filter(|text| matches!(serde_json::from_str(text), Ok(ClientMessage::Relay { .. })))
+        .count();
+    assert_eq!(relays, 1);
+    let Ok(Reply::Me(Some(me))) = ask(&mut node, Command::Me) else {
+        panic!("no identity")
+    };
+    for text in sent {
+        assert!(
+            !text.contains(&me.key.to_hex()) && !text.contains("fingerprint") && !text.contains("波"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn own_notes_keep_their_order_within_a_second() {
+    let mut node = online(1);
+    for n in 0..5 {
+        ask(&mut node, Command::Post { text: format!("{n}") }).unwrap();
+    }
+    let everyone = Command::Timeline {
+        scope: crate::store::Scope::Everyone,
+        before: None,
+        limit: 10,
+    };
+    let Ok(Reply::Page(page)) = ask(&mut node, everyone) else {
+        panic!("no page")
+    };
+    let texts: Vec<_> = page.notes.iter().map(|note| note.content.as_str()).collect();
+    assert_eq!(texts, ["4", "3", "2", "1", "0"]);
+    assert_eq!(page.notes[0].author_name.as_deref(), Some("波"));
+}
+
+#[test]
+fn requests_that_cannot_be_done_say_why() {
+    let mut fresh = node(1);
+    assert_eq!(
+        ask(&mut fresh, Command::Post { text: "x".into() }),
+        Err(RequestError::NoIdentity)
+    );
+    assert_eq!(
+        ask(&mut fresh, Command::Import { nsec: "x".into() }),
+        Err(RequestError::NotAKey)
+    );
+    assert_eq!(
+        ask(&mut fresh, Command::SignUp { name: " ".into() }),
+        Err(RequestError::Text(TextError::Empty))
+    );
+    let mut node = online(2);
+    assert_eq!(
+        ask(&mut node, Command::SignUp { name: "x".into() }),
+        Err(RequestError::AlreadySignedUp)
+    );
+    let foreign = nostr::prelude::EventId::from_byte_array([1; 32]);
+    assert_eq!(
+        ask(&mut node, Command::Delete(foreign)),
+        Err(RequestError::NotYours)
+    );
+    let big = Command::SetSetting {
+        name: "draft".into(),
+        value: Some("x".repeat(70_000)),
+    };
+    assert_eq!(ask(&mut node, big), Err(RequestError::Text(TextError::TooLong)));
+}
+
+#[test]
+fn follow_rename_and_delete_are_seen_at_once() {
+    let mut node = online(1);
+    let friend = Keys::generate().public_key();
+    for (follow, expected) in [(true, true), (true, true), (false, false)] {
+        ask(
+            &mut node,
+            Command::Follow {
+                person: friend,
+                follow,
+            },
+        )
+        .unwrap();
+        let Ok(Reply::Person(person)) = ask(&mut node, Command::Person(friend)) else {
+            panic!("no person")
+        };
+        assert_eq!(person.followed, expected);
+    }
+    ask(&mut node, Command::Rename { name: "海".into() }).unwrap();
+    let Ok(Reply::Me(Some(me))) = ask(&mut node, Command::Me) else {
+        panic!("no identity")
+    };
+    assert_eq!(me.name.as_deref(), Some("海"));
+    let Ok(Reply::Posted(note)) = ask(&mut node, Command::Post { text: "oops".into() }) else {
+        panic!("not posted")
+    };
+    assert_eq!(ask(&mut node, Command::Delete(note.id)), Ok(Reply::Done));
+    assert_eq!(ask(&mut node, Command::Note(note.id)), Ok(Reply::Note(None)));
+}
