@@ -26,7 +26,15 @@ impl Backend {
     pub fn new(host: Rc<dyn Host>) -> (Self, NodePort, mpsc::UnboundedSender<SessionState>) {
         let (node, port) = NodeClient::new();
         let (states, session) = mpsc::unbounded();
-        (Self { node, session: Rc::new(RefCell::new(Some(session))), host }, port, states)
+        (
+            Self {
+                node,
+                session: Rc::new(RefCell::new(Some(session))),
+                host,
+            },
+            port,
+            states,
+        )
     }
 }
 
@@ -64,7 +72,11 @@ pub trait Host: 'static {
     fn copy(&self, text: String) -> LocalBoxFuture<'static, Result<(), String>>;
 
     /// Saves a text as a file where the person finds it; answers where, if the platform tells.
-    fn save_file(&self, name: String, text: String) -> LocalBoxFuture<'static, Result<Option<String>, String>>;
+    fn save_file(
+        &self,
+        name: String,
+        text: String,
+    ) -> LocalBoxFuture<'static, Result<Option<String>, String>>;
 
     /// Sets the window's title.
     fn set_title(&self, title: &str);
@@ -100,7 +112,10 @@ impl NodeEvents {
                 }
             }
             FromNode::Changed(change) => {
-                self.0.listeners.borrow_mut().retain(|listener| listener.unbounded_send(change.clone()).is_ok());
+                self.0
+                    .listeners
+                    .borrow_mut()
+                    .retain(|listener| listener.unbounded_send(change.clone()).is_ok());
             }
         }
     }
@@ -127,8 +142,17 @@ impl NodeClient {
             waiting: RefCell::new(HashMap::new()),
             listeners: RefCell::new(Vec::new()),
         });
-        let port = NodePort { requests, events: NodeEvents(shared.clone()) };
-        (Self { shared, requests: sender }, port)
+        let port = NodePort {
+            requests,
+            events: NodeEvents(shared.clone()),
+        };
+        (
+            Self {
+                shared,
+                requests: sender,
+            },
+            port,
+        )
     }
 
     /// Asks the node.

@@ -1,0 +1,222 @@
+# English. The same messages with the same variables stand in ja.ftl.
+
+app-name = Sazanami
+starting = Opening your posts…
+loading = Loading…
+retry = Try again
+close = Close
+back = Back
+cancel = Cancel
+copied = Copied
+copy-failed = Could not copy. Select the text and copy it by hand.
+
+failed-title = Sazanami could not start
+failed-session = The place where your posts are kept could not be opened.
+failed-do = Reload the page, or close and open the app again. What you have written stays on this device.
+failed-detail = Details
+elsewhere-title = Open in another tab
+elsewhere-text = Sazanami is running in another tab or window. One at a time keeps your posts, so that nothing gets mixed up.
+elsewhere-take = Use here
+ephemeral-title = Nothing will be kept on this device.
+ephemeral-text = This browser window offers no lasting storage (a private window, perhaps). Everything works, but your key and posts are gone from here when you close it.
+
+welcome-lead = A social network with no company in the middle.
+welcome-more = Your posts live on your own device and ripple from person to person. No account, no e-mail, no password.
+welcome-name = Your name
+welcome-name-hint = Anything you like. You can change it later.
+welcome-start = Start
+welcome-have-key = I already have a key
+welcome-no-key = I am new here
+welcome-key = Your secret key
+welcome-key-hint = It begins with nsec1. Paste it here; it never leaves this device.
+welcome-use-key = Use this key
+
+skip-to-posts = Skip to posts
+main-label = Posts
+nav-label = Main
+side-label = You and the network
+own-profile = Your profile
+own-open = Profile
+
+tabs-label = Timelines
+tab-everyone = Everyone
+tab-following = Following
+timeline-label = Posts
+timeline-new = { $count ->
+    [one] 1 new post
+   *[other] { $count } new posts
+}
+timeline-older = Show older
+timeline-end = That is everything that has arrived here.
+timeline-failed = The posts could not be read.
+empty-everyone-title = Still water
+empty-everyone-text = Write the first post. Then open this same address in another browser, or send it to a friend: you will find each other by yourselves.
+empty-following-title = Nobody followed yet
+empty-following-text = Press a name under “Everyone” and choose “Follow”. Their posts gather here.
+
+compose-form = Write a post
+compose-label = New post
+compose-placeholder = What is rippling today?
+compose-post = Post
+compose-hint = Ctrl + Enter
+compose-failed = Not posted.
+compose-left = { $count ->
+    [one] 1 character left
+   *[other] { $count } characters left
+}
+compose-over = { $count ->
+    [one] 1 character too many
+   *[other] { $count } characters too many
+}
+compose-too-long = The post is too long
+posted = Posted
+deleted = Deleted
+announce-note = { $name }: { $text }
+announce-notes = { $count ->
+    [one] 1 new post
+   *[other] { $count } new posts
+}
+
+note-delete = Delete
+note-delete-of = Delete this post by { $name }
+note-show-all = Show all
+person-unnamed = No name yet
+time-now = now
+time-minutes = { $count } min
+time-hours = { $count } h
+time-days = { $count } d
+time-date = { $day } { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+}
+time-date-year = { $day } { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+} { $year }
+time-full = { $day } { $month ->
+    [1] January
+    [2] February
+    [3] March
+    [4] April
+    [5] May
+    [6] June
+    [7] July
+    [8] August
+    [9] September
+    [10] October
+    [11] November
+   *[12] December
+} { $year }, { $time }
+
+notes-count = { $count ->
+    [one] 1 post
+   *[other] { $shown } posts
+}
+follows-count = Following { $count ->
+    [0] nobody yet
+   *[other] { $shown }
+}
+profile-title = Profile
+profile-npub = Public key
+profile-copy = Copy public key
+profile-notes = Posts
+profile-empty = No posts have arrived here yet.
+follow = Follow
+unfollow = Following
+rename = Change name
+rename-save = Save
+
+delete-title = Delete this post?
+delete-text = It disappears here, and everyone who holds a copy is asked to delete it too. Whoever has read it has read it.
+delete-confirm = Delete
+
+key-card-title = Keep your key safe
+key-card-text = Your key is you. With it you can come back on any device; without it, nobody can restore your name.
+key-card-save = Save the key
+key-card-later = Later
+key-title = Your secret key
+key-text = This key is your account. Keep it where you keep other important things, such as a password manager.
+key-warning = Never show it to anyone: whoever has it can write as you.
+key-show = Show the key
+key-secret = Secret key
+key-copy = Copy
+key-download = Save as a file
+key-saved = Saved as a file.
+key-saved-at = Saved: { $place }
+key-save-failed = The file could not be saved. Copy the key instead.
+key-done = I have kept it
+key-file = Sazanami key
+
+    Secret key (never show it to anyone):
+    { $nsec }
+
+    Public key (you may share it):
+    { $npub }
+
+settings-title = Settings
+settings-language = Language
+settings-theme = Appearance
+settings-key = Your key
+settings-key-text = Keep a copy, so that you can come back on another device.
+theme-system = As the system
+theme-light = Light
+theme-dark = Dark
+
+network-title = Network
+network-text = You exchange posts directly with these people’s devices. Nothing is stored in between.
+status-open = Show the network
+status-alone = Looking for others
+status-connecting = Connecting
+status-offline = Offline
+status-peers = { $count ->
+    [one] 1 connected
+   *[other] { $count } connected
+}
+signal-online = The meeting point is reachable.
+signal-connecting = Looking for the meeting point…
+signal-offline = The meeting point cannot be reached. What you write is kept and travels on later.
+peers-label = Connected devices
+peers-empty = Nobody is here at the moment. As soon as someone opens Sazanami, you will be connected.
+peer-unknown = Someone
+peer-live = up to date
+peer-syncing = exchanging posts
+peer-greeting = greeting
+peer-connecting = connecting
+peer-rtt = Round-trip time
+milliseconds = { $count } ms
+path-direct = direct
+path-relayed = relayed
+path-direct-text = straight from device to device
+path-relayed-text = through a relay that cannot read anything, when there is no straight way
+
+error-text-empty = Write something first.
+error-text-long = It is too long.
+error-name-empty = Enter a name. A nickname will do.
+error-name-long = The name is too long: at most { $count } characters.
+error-not-a-key = This is not a secret key. It begins with nsec1 and has 63 characters.
+error-no-identity = There is no key on this device yet. Reload and start again.
+error-already-signed-up = There is already a key on this device.
+error-not-yours = Only your own posts can be deleted.
+error-full = There is no space left on this device. Free some and try again.
+error-storage = It could not be saved on this device. Try again; if it happens again, reload.
+error-stopped = Sazanami has stopped working here. Reload the page or open the app again.

@@ -1,0 +1,76 @@
+//! Speaks to screen readers, politely and never in a torrent.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use dioxus::prelude::*;
+use sazanami_core::store::Note;
+
+use crate::backend::Host;
+use crate::text::names;
+
+/// How long arrivals are gathered into one announcement.
+const GATHER: Duration = Duration::from_millis(1_500);
+/// Older notes that arrive are history, not news.
+const NEWS_SECS: u64 = 600;
+/// Characters of a note that are read out.
+const SPOKEN: usize = 120;
+
+/// What a live region says.
+#[derive(Clone, Copy)]
+pub(crate) struct Announcer {
+    /// The live region's text.
+    pub(crate) text: Signal<String>,
+    count: Signal<usize>,
+    last: Signal<Option<Note>>,
+    host: CopyValue<Rc<dyn Host>>,
+}
+
+impl Announcer {
+    pub(crate) fn new(host: Rc<dyn Host>) -> Self {
+        Self {
+            text: Signal::new(String::new()),
+            count: Signal::new(0),
+            last: Signal::new(None),
+            host: CopyValue::new(host),
+        }
+    }
+
+    /// Says something at once.
+    pub(crate) fn say(&mut self, text: String) {
+        self.text.set(text);
+    }
+
+    /// Says that notes arrived: one by its beginning, several by their number.
+    pub(crate) fn notes(&mut self, notes: &[Note]) {
+        let host = self.host.read().clone();
+        let now = host.now().0 / 1_000;
+        let recent = notes
+            .iter()
+            .filter(|note| now.saturating_sub(note.created_at) < NEWS_SECS);
+        let (number, last) = recent.fold((0, None), |(number, _), note| (number + 1, Some(note)));
+        let Some(last) = last else { return };
+        let gathering = *self.count.peek() > 0;
+        *self.count.write() += number;
+        self.last.set(Some(last.clone()));
+        if gathering {
+            return;
+        }
+        let mut this = *self;
+        dioxus::core::spawn_forever(async move {
+            host.sleep(GATHER).await;
+            let count = std::mem::take(&mut *this.count.write());
+            let last = this.last.write().take();
+            let text = match last {
+                Some(note) if count == 1 => {
+                    let name = note.author_name.as_deref().and_then(names::clean);
+                    let name = name.unwrap_or_else(|| t!("person-unnamed"));
+                    let text: String = note.content.chars().take(SPOKEN).collect();
+                    t!("announce-note", name: name, text: text)
+                }
+                _ => t!("announce-notes", count: count),
+            };
+            this.text.set(text);
+        });
+    }
+}

@@ -1,0 +1,107 @@
+//! Words for what the code knows as types.
+
+use sazanami_core::node::api::{PeerState, RequestError, SignalState};
+use sazanami_core::social::{MAX_NAME_CHARS, MAX_NOTE_CHARS, TextError};
+use sazanami_core::transport::PathKind;
+
+use crate::text::grouped;
+use crate::text::time::{Ago, ago, civil};
+
+/// What happened and what to do about it.
+pub(crate) fn explain(error: &RequestError) -> String {
+    match error {
+        RequestError::Text(TextError::Empty) => t!("error-text-empty"),
+        RequestError::Text(TextError::TooLong) => t!("error-text-long"),
+        RequestError::NotAKey => t!("error-not-a-key"),
+        RequestError::NoIdentity => t!("error-no-identity"),
+        RequestError::AlreadySignedUp => t!("error-already-signed-up"),
+        RequestError::NotYours => t!("error-not-yours"),
+        RequestError::Full => t!("error-full"),
+        RequestError::Storage(reason) => {
+            tracing::error!(%reason, "storage failed");
+            t!("error-storage")
+        }
+        RequestError::Stopped => t!("error-stopped"),
+    }
+}
+
+/// How long ago a note was written.
+pub(crate) fn relative(now_secs: u64, then_secs: u64, offset_minutes: i32) -> String {
+    match ago(now_secs, then_secs) {
+        Ago::Now => t!("time-now"),
+        Ago::Minutes(count) => t!("time-minutes", count: count),
+        Ago::Hours(count) => t!("time-hours", count: count),
+        Ago::Days(count) => t!("time-days", count: count),
+        Ago::Long => {
+            let then = civil(then_secs, offset_minutes);
+            if then.year == civil(now_secs, offset_minutes).year {
+                t!("time-date", month: then.month, day: then.day)
+            } else {
+                t!("time-date-year", year: then.year.to_string(), month: then.month, day: then.day)
+            }
+        }
+    }
+}
+
+/// The full local date and time.
+pub(crate) fn absolute(secs: u64, offset_minutes: i32) -> String {
+    let at = civil(secs, offset_minutes);
+    t!("time-full", year: at.year.to_string(), month: at.month, day: at.day,
+        time: format!("{}:{:02}", at.hour, at.minute))
+}
+
+/// How many characters are left, or over.
+pub(crate) fn remaining(count: usize) -> String {
+    if count <= MAX_NOTE_CHARS {
+        t!("compose-left", count: MAX_NOTE_CHARS - count)
+    } else {
+        t!("compose-over", count: count - MAX_NOTE_CHARS)
+    }
+}
+
+/// A count of notes.
+pub(crate) fn notes(count: u64) -> String {
+    t!("notes-count", count: count, shown: grouped(count))
+}
+
+pub(crate) fn peer_state(state: PeerState) -> String {
+    match state {
+        PeerState::Live => t!("peer-live"),
+        PeerState::Syncing => t!("peer-syncing"),
+        PeerState::Greeting => t!("peer-greeting"),
+        PeerState::Connecting => t!("peer-connecting"),
+    }
+}
+
+pub(crate) fn path(path: PathKind) -> String {
+    match path {
+        PathKind::Direct => t!("path-direct"),
+        PathKind::Relayed => t!("path-relayed"),
+    }
+}
+
+pub(crate) fn signal(state: SignalState) -> String {
+    match state {
+        SignalState::Online => t!("signal-online"),
+        SignalState::Connecting => t!("signal-connecting"),
+        SignalState::Offline => t!("signal-offline"),
+    }
+}
+
+/// The line that says how connected this device is.
+pub(crate) fn connection(peers: usize, state: SignalState) -> String {
+    match (peers, state) {
+        (0, SignalState::Online) => t!("status-alone"),
+        (0, SignalState::Connecting) => t!("status-connecting"),
+        (0, SignalState::Offline) => t!("status-offline"),
+        (peers, _) => t!("status-peers", count: peers),
+    }
+}
+
+/// What is wrong with a name.
+pub(crate) fn name_error(error: TextError) -> String {
+    match error {
+        TextError::Empty => t!("error-name-empty"),
+        TextError::TooLong => t!("error-name-long", count: MAX_NAME_CHARS),
+    }
+}
