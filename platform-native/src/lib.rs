@@ -1,5 +1,17 @@
 //! Sazanami outside the browser: what the desktop app and the headless peer share.
 //!
+//! - [`node_thread`]: runs a node on a thread of its own, and carries out what it wants
+//! - [`client`]: asks that node and hears of changes
 //! - [`transport`]: links to peers over WebRTC
+//! - [`signal`]: the WebSocket to the signal server, and its ICE servers
+//! - [`data_dir`], [`vault`]: where posts and the secret key are kept
+//! - [`cli`]: what both programs' command lines share
 
+pub mod cli;
+pub mod client;
+pub mod data_dir;
+mod durable;
+pub mod node_thread;
+pub mod signal;
 pub mod transport;
+pub mod vault;

@@ -108,13 +108,23 @@ impl Transport for WebRtcTransport {
         while self.tasks.try_join_next().is_some() {}
         let (signals, incoming) = mpsc::channel(MAX_SIGNALS);
         let (frames, outgoing) = mpsc::channel(MAX_WAITING_FRAMES);
-        self.links.insert(id, Link { signals, frames, open: false, waiting: 0 });
+        self.links.insert(
+            id,
+            Link {
+                signals,
+                frames,
+                open: false,
+                waiting: 0,
+            },
+        );
         let task = link::run(id, options, incoming, outgoing, self.report.clone());
         self.tasks.spawn_on(task, &self.runtime);
     }
 
     fn signal(&mut self, link: LinkId, signal: PeerSignal) {
-        let Some(state) = self.links.get(&link) else { return };
+        let Some(state) = self.links.get(&link) else {
+            return;
+        };
         if let Err(mpsc::error::TrySendError::Full(_)) = state.signals.try_send(signal) {
             self.links.remove(&link);
             let reason = CloseReason::Failed("too many signals at once".to_owned());
@@ -126,7 +136,11 @@ impl Transport for WebRtcTransport {
         if frame.len() > MAX_FRAME {
             return Err(SendError::TooLarge);
         }
-        let state = self.links.get_mut(&link).filter(|link| link.open).ok_or(SendError::NotOpen)?;
+        let state = self
+            .links
+            .get_mut(&link)
+            .filter(|link| link.open)
+            .ok_or(SendError::NotOpen)?;
         let bytes = frame.len();
         if state.waiting + bytes > SEND_BUFFER {
             return Err(SendError::Full);
@@ -144,7 +158,10 @@ impl Transport for WebRtcTransport {
 
     fn close(&mut self, link: LinkId) {
         if self.links.remove(&link).is_some() {
-            self.push(TransportEvent::Closed { link, reason: CloseReason::Local });
+            self.push(TransportEvent::Closed {
+                link,
+                reason: CloseReason::Local,
+            });
         }
     }
 

@@ -8,8 +8,17 @@ use tokio::runtime::Handle;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn webrtc_keeps_the_contract() {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let options = |polite, offer| ConnectOptions { polite, offer, route: Route::Any, ice_servers: Vec::new() };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
+    let options = |polite, offer| ConnectOptions {
+        polite,
+        offer,
+        route: Route::Any,
+        ice_servers: Vec::new(),
+    };
     let suite = conformance::suite(|| WebRtcTransport::new(Handle::current()), options);
-    tokio::time::timeout(Duration::from_secs(120), suite).await.expect("the suite takes too long");
+    tokio::time::timeout(Duration::from_secs(120), suite)
+        .await
+        .expect("the suite takes too long");
 }

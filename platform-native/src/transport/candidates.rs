@@ -33,7 +33,9 @@ pub(super) fn outgoing(candidate: &str, route: Route) -> Option<String> {
 pub(super) fn outgoing_sdp(sdp: &str, route: Route) -> String {
     sdp.lines()
         .filter_map(|line| match line.strip_prefix("a=candidate:") {
-            Some(candidate) => outgoing(candidate, route).map(|candidate| format!("a=candidate:{candidate}\r\n")),
+            Some(candidate) => {
+                outgoing(candidate, route).map(|candidate| format!("a=candidate:{candidate}\r\n"))
+            }
             None => Some(format!("{line}\r\n")),
         })
         .collect()
@@ -56,15 +58,22 @@ mod tests {
     use super::*;
 
     const HOST: &str = "candidate:1 1 udp 2130706431 192.168.1.7 50000 typ host";
-    const RELAY: &str = "candidate:2 1 udp 16777215 203.0.113.9 49152 typ relay raddr 192.168.1.7 rport 50000";
+    const RELAY: &str =
+        "candidate:2 1 udp 16777215 203.0.113.9 49152 typ relay raddr 192.168.1.7 rport 50000";
 
     #[test]
     fn relay_only_tells_no_own_address() {
         assert_eq!(outgoing(HOST, Route::RelayOnly), None);
         let relay = outgoing(RELAY, Route::RelayOnly).unwrap();
-        assert!(relay.contains("203.0.113.9 49152") && !relay.contains("192.168."), "{relay}");
+        assert!(
+            relay.contains("203.0.113.9 49152") && !relay.contains("192.168."),
+            "{relay}"
+        );
         assert_eq!(outgoing(HOST, Route::Any).as_deref(), Some(HOST));
-        assert_eq!(outgoing("candidate:1 1 udp 1 0.0.0.0 50000 typ host", Route::Any), None);
+        assert_eq!(
+            outgoing("candidate:1 1 udp 1 0.0.0.0 50000 typ host", Route::Any),
+            None
+        );
         assert_eq!(outgoing("", Route::RelayOnly), None);
     }
 
@@ -74,14 +83,20 @@ mod tests {
         let told = outgoing_sdp(&sdp, Route::RelayOnly);
         assert!(!told.contains("192.168."), "{told}");
         assert!(told.contains("203.0.113.9"), "{told}");
-        assert!(told.starts_with("v=0\r\na=mid:0\r\n") && told.ends_with("a=end\r\n"), "{told}");
+        assert!(
+            told.starts_with("v=0\r\na=mid:0\r\n") && told.ends_with("a=end\r\n"),
+            "{told}"
+        );
         assert_eq!(outgoing_sdp(&sdp, Route::Any), sdp);
     }
 
     #[test]
     fn relay_addresses_are_found() {
         let sdp = format!("v=0\r\na={HOST}\r\na={RELAY}\r\n");
-        assert_eq!(relay_addresses(&sdp).collect::<Vec<_>>(), [("203.0.113.9".to_owned(), 49152)]);
+        assert_eq!(
+            relay_addresses(&sdp).collect::<Vec<_>>(),
+            [("203.0.113.9".to_owned(), 49152)]
+        );
         assert_eq!(relay_addresses("typ relay").count(), 0);
     }
 }

@@ -48,7 +48,10 @@ pub(super) async fn read(
                 if !opened {
                     break Notice::Broken("the peer sent a frame before the channel was open".to_owned());
                 }
-                TransportEvent::Frame { link: id, frame: Vec::from(message.data) }
+                TransportEvent::Frame {
+                    link: id,
+                    frame: Vec::from(message.data),
+                }
             }
             Some(DataChannelEvent::OnError) => break Notice::Broken("the data channel failed".to_owned()),
             Some(DataChannelEvent::OnClose) | None => break Notice::Ended,
@@ -80,7 +83,14 @@ pub(super) async fn write(
         }
         drained += bytes;
         if drained > 0 && (frames.is_empty() || drained >= REPORT_STEP) {
-            if report.send(TransportEvent::Drained { link: id, bytes: drained }).await.is_err() {
+            if report
+                .send(TransportEvent::Drained {
+                    link: id,
+                    bytes: drained,
+                })
+                .await
+                .is_err()
+            {
                 return;
             }
             drained = 0;

@@ -53,7 +53,10 @@ pub(super) async fn run(
                 link.negotiation.handle(Input::Needed);
             }
             let reason = link.live(&mut signals, frames).await;
-            if !matches!(tokio::time::timeout(CLOSE_LIMIT, connection.close()).await, Ok(Ok(()))) {
+            if !matches!(
+                tokio::time::timeout(CLOSE_LIMIT, connection.close()).await,
+                Ok(Ok(()))
+            ) {
                 tracing::warn!(%id, "the peer connection did not close cleanly");
             }
             reason
@@ -89,7 +92,12 @@ impl Link {
         let mut channel_tasks = JoinSet::new();
         let (notify, mut notices) = mpsc::channel(4);
         let channel = self.peer.channel.clone();
-        channel_tasks.spawn(channel::read(self.id, channel.clone(), self.report.clone(), notify.clone()));
+        channel_tasks.spawn(channel::read(
+            self.id,
+            channel.clone(),
+            self.report.clone(),
+            notify.clone(),
+        ));
         let mut frames = Some(frames);
         let mut path_ticks = tokio::time::interval(PATH_INTERVAL);
         path_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -146,7 +154,10 @@ impl Link {
         while let Some(action) = self.negotiation.poll() {
             match action {
                 Action::Send(signal) => {
-                    let event = TransportEvent::Signal { link: self.id, signal };
+                    let event = TransportEvent::Signal {
+                        link: self.id,
+                        signal,
+                    };
                     self.report.send(event).await.map_err(|_| CloseReason::Local)?;
                 }
                 Action::Fail(reason) => return Err(CloseReason::Failed(reason)),
@@ -194,10 +205,16 @@ impl Link {
     }
 
     async fn watch_path(&mut self) {
-        let Some(path) = self.current_path().await else { return };
+        let Some(path) = self.current_path().await else {
+            return;
+        };
         if self.path.is_none_or(|before| differs(before, path)) {
             // When the queue is full the next look reports it.
-            if self.report.try_send(TransportEvent::Path { link: self.id, path }).is_ok() {
+            if self
+                .report
+                .try_send(TransportEvent::Path { link: self.id, path })
+                .is_ok()
+            {
                 self.path = Some(path);
             }
         }
@@ -211,14 +228,26 @@ impl Link {
         // A relay that is heard before it is told appears as peer-reflexive.
         let relayed = pair.local().typ == RTCIceCandidateType::Relay
             || remote.typ == RTCIceCandidateType::Relay
-            || self.relays.iter().any(|(address, port)| *address == remote.address && *port == remote.port);
-        let stats = connection.get_stats(std::time::Instant::now(), StatsSelector::None).await;
+            || self
+                .relays
+                .iter()
+                .any(|(address, port)| *address == remote.address && *port == remote.port);
+        let stats = connection
+            .get_stats(std::time::Instant::now(), StatsSelector::None)
+            .await;
         let rtt_ms = stats
             .candidate_pairs()
             .filter(|pair| pair.nominated && pair.current_round_trip_time > 0.0)
             .map(|pair| (pair.current_round_trip_time * 1000.0).ceil() as u32)
             .min();
-        Some(Path { kind: if relayed { PathKind::Relayed } else { PathKind::Direct }, rtt_ms })
+        Some(Path {
+            kind: if relayed {
+                PathKind::Relayed
+            } else {
+                PathKind::Direct
+            },
+            rtt_ms,
+        })
     }
 }
 

@@ -11,8 +11,8 @@ use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::error::Result;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
-    RTCSessionDescription, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy,
+    RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::runtime::TokioRuntime;
 
@@ -55,8 +55,12 @@ impl Handler {
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
-        let Ok(init) = event.candidate.to_json() else { return };
-        let Some(candidate) = candidates::outgoing(&init.candidate, self.route) else { return };
+        let Ok(init) = event.candidate.to_json() else {
+            return;
+        };
+        let Some(candidate) = candidates::outgoing(&init.candidate, self.route) else {
+            return;
+        };
         self.report(PeerEvent::Candidate(PeerSignal::Candidate {
             candidate,
             sdp_mid: init.sdp_mid,
@@ -107,15 +111,26 @@ impl Peer {
                 .with_configuration(configuration)
                 .with_setting_engine(settings)
                 .with_runtime(Arc::new(TokioRuntime))
-                .with_handler(Arc::new(Handler { route: options.route, events: sender }))
+                .with_handler(Arc::new(Handler {
+                    route: options.route,
+                    events: sender,
+                }))
                 .with_udp_addrs(local_addresses())
                 .with_data_channel_send_buffer_limit(SEND_BUFFER)
                 .build()
                 .await?,
         );
-        let init = RTCDataChannelInit { negotiated: Some(CHANNEL.1), ..RTCDataChannelInit::default() };
+        let init = RTCDataChannelInit {
+            negotiated: Some(CHANNEL.1),
+            ..RTCDataChannelInit::default()
+        };
         match connection.create_data_channel(CHANNEL.0, Some(init)).await {
-            Ok(channel) => Ok(Self { connection, channel, events, route: options.route }),
+            Ok(channel) => Ok(Self {
+                connection,
+                channel,
+                events,
+                route: options.route,
+            }),
             Err(error) => {
                 connection.close().await?;
                 Err(error)
@@ -148,15 +163,25 @@ impl Peer {
     async fn apply(&self, action: Action) -> Result<()> {
         match action {
             Action::SetRemote(PeerSignal::Offer(sdp)) => {
-                self.connection.set_remote_description(RTCSessionDescription::offer(sdp)?).await
+                self.connection
+                    .set_remote_description(RTCSessionDescription::offer(sdp)?)
+                    .await
             }
             Action::SetRemote(PeerSignal::Answer(sdp)) => {
-                self.connection.set_remote_description(RTCSessionDescription::answer(sdp)?).await
+                self.connection
+                    .set_remote_description(RTCSessionDescription::answer(sdp)?)
+                    .await
             }
             Action::Rollback => {
-                self.connection.set_local_description(RTCSessionDescription::rollback(None)?).await
+                self.connection
+                    .set_local_description(RTCSessionDescription::rollback(None)?)
+                    .await
             }
-            Action::AddCandidate(PeerSignal::Candidate { candidate, sdp_mid, sdp_m_line_index }) => {
+            Action::AddCandidate(PeerSignal::Candidate {
+                candidate,
+                sdp_mid,
+                sdp_m_line_index,
+            }) => {
                 let init = RTCIceCandidateInit {
                     candidate,
                     sdp_mid,

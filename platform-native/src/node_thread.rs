@@ -1,0 +1,171 @@
+//! A node on a thread of its own: its store blocks, and neither a window nor a network task may wait for it.
+//!
+//! The thread owns node, transport and signal client, takes what happens one after the other, and carries out what
+//! the node wants. The interface is at the other end of two bounded channels.
+
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sazanami_core::identity::{Vault, VaultError};
+use sazanami_core::node::api::{FromNode, Request};
+use sazanami_core::node::{Config, Input, Node, Output};
+use sazanami_core::store::{SqliteStore, StoreError};
+use sazanami_core::time::Millis;
+use sazanami_core::transport::{Route, Transport};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::signal::{SignalClient, SignalUrl};
+use crate::transport::WebRtcTransport;
+
+/// Requests that wait for the node.
+const MAX_REQUESTS: usize = 256;
+/// Messages that wait for the interface; the node waits when it does not read.
+const MAX_MESSAGES: usize = 1024;
+/// The longest sleep: a wall clock that is set back must not silence the node.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// How long closing the links may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a node runs on.
+pub struct Options {
+    /// The database file.
+    pub database: PathBuf,
+    /// Where the secret key is kept.
+    pub vault: Box<dyn Vault>,
+    /// The signal server.
+    pub signal: SignalUrl,
+    /// Which candidates links may use.
+    pub route: Route,
+}
+
+/// A node that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The secret key cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The operating system gives no thread or no randomness.
+    #[error("the operating system refused: {0}")]
+    System(String),
+}
+
+/// The way to a running node. Dropping it stops the node without waiting for it.
+pub struct NodeThread {
+    requests: mpsc::Sender<Request>,
+    done: oneshot::Receiver<()>,
+}
+
+impl NodeThread {
+    /// Starts a node; answers when it is ready, with what it says to the interface from then on. Its network tasks
+    /// run on `runtime`, which must have more than one thread or be driven by somebody.
+    ///
+    /// # Errors
+    /// When the store or the vault cannot be opened.
+    pub async fn start(
+        options: Options,
+        runtime: Handle,
+    ) -> Result<(Self, mpsc::Receiver<FromNode>), StartError> {
+        let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
+        let (outgoing, messages) = mpsc::channel(MAX_MESSAGES);
+        let (started, ready) = oneshot::channel();
+        let (finished, done) = oneshot::channel();
+        let work = move || {
+            let (signal, route) = (options.signal.clone(), options.route);
+            match open(options) {
+                Ok(node) => {
+                    // Nobody waiting for the start means that nobody is left to send requests either.
+                    let _ = started.send(Ok(()));
+                    let shell = Shell {
+                        node,
+                        transport: WebRtcTransport::new(runtime.clone()),
+                        signal: SignalClient::new(runtime.clone(), signal),
+                        interface: outgoing,
+                    };
+                    tracing::debug!(?route, "node started");
+                    runtime.block_on(shell.run(incoming));
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
+            let _ = finished.send(());
+        };
+        std::thread::Builder::new()
+            .name("node".to_owned())
+            .spawn(work)
+            .map_err(|error| StartError::System(error.to_string()))?;
+        ready
+            .await
+            .map_err(|_| StartError::System("the node's thread ended".to_owned()))??;
+        Ok((Self { requests, done }, messages))
+    }
+
+    /// Where requests go. The node stops when this and all clones of it are gone.
+    pub fn requests(&self) -> mpsc::Sender<Request> {
+        self.requests.clone()
+    }
+
+    /// Waits until the node has stopped: links closed, database closed. Clones of [`NodeThread::requests`] must be
+    /// gone or go away.
+    pub async fn stopped(self) {
+        drop(self.requests);
+        // An error means that the thread is gone as well.
+        let _ = self.done.await;
+    }
+}
+
+fn open(options: Options) -> Result<Node<SqliteStore>, StartError> {
+    let store = SqliteStore::open(&options.database)?;
+    let mut seed = [0; 32];
+    rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
+        .map_err(|error| StartError::System(error.to_string()))?;
+    let config = Config {
+        route: options.route,
+        seed,
+    };
+    Ok(Node::new(config, store, options.vault, now())?)
+}
+
+struct Shell {
+    node: Node<SqliteStore>,
+    transport: WebRtcTransport,
+    signal: SignalClient,
+    interface: mpsc::Sender<FromNode>,
+}
+
+impl Shell {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                match output {
+                    Output::Transport(command) => self.transport.execute(command),
+                    Output::Signal(command) => self.signal.execute(command),
+                    // An interface that has gone takes its requests with it.
+                    Output::Interface(message) => drop(self.interface.send(message).await),
+                }
+            }
+            let sleep = self.node.next_tick().0.saturating_sub(now().0);
+            let input = tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => Input::Request(request),
+                    None => break,
+                },
+                event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
+                input = self.signal.next() => input,
+                () = tokio::time::sleep(Duration::from_millis(sleep).min(MAX_SLEEP)) => Input::Tick,
+            };
+            self.node.handle(input, now());
+        }
+        drop(self.signal);
+        self.transport.shutdown(CLOSE_LIMIT).await;
+    }
+}
+
+/// The wall clock.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
