@@ -8,10 +8,12 @@
 //! - [`bridge`]: what page and worker say to each other
 //! - [`transport`]: links to peers over `RTCPeerConnection`
 //! - [`dom`]: event listeners that end with their owner
+//! - [`log`]: the crates' logs in the console
 #![cfg(target_arch = "wasm32")]
 
 pub mod bridge;
 pub mod dom;
+pub mod log;
 pub mod page;
 pub mod transport;
 pub mod worker;
@@ -22,6 +24,7 @@ use wasm_bindgen::JsCast;
 
 /// Runs the worker in a dedicated worker, the page anywhere else.
 pub fn start() {
+    log::start(tracing::Level::INFO);
     match js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
         Ok(scope) => worker::start(scope),
         Err(_) => page::start(),

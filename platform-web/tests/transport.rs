@@ -44,6 +44,7 @@ async fn closed(transport: &mut WebTransport) -> CloseReason {
 
 #[wasm_bindgen_test]
 async fn keeps_the_contract() {
+    sazanami_web::log::start(tracing::Level::INFO);
     within(
         240,
         "the conformance suite",
