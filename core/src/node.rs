@@ -7,9 +7,11 @@
 //! - [`api`]: what the interface asks and hears
 //! - `requests`: answers to the interface
 //! - `server`: the connection to the signal server
-//! - `links`: introductions, links and the sessions on them
+//! - `introductions`: what peers tell each other through it to get connected
+//! - `links`: links and the sessions on them
 
 pub mod api;
+mod introductions;
 mod links;
 mod requests;
 mod server;
@@ -31,7 +33,8 @@ use crate::sync::ReconcileSets;
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
 use api::{Change, FromNode};
-use links::{Link, Retired};
+use introductions::Retired;
+use links::Link;
 use server::Server;
 
 /// Between two ticks of a node that is somebody.

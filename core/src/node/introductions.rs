@@ -1,0 +1,199 @@
+//! Introductions: sealed offers, answers and candidates that peers send each other through the signal server.
+
+use std::collections::VecDeque;
+
+use nostr::prelude::PublicKey;
+use rand::RngExt;
+use rand::seq::IteratorRandom;
+
+use super::{Node, Output};
+use crate::identity;
+use crate::mesh::Admission;
+use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
+use crate::signaling::{ClientMessage, PeerSignal, SessionId};
+use crate::store::Store;
+use crate::time::Millis;
+use crate::transport::{LinkId, TransportCommand};
+
+/// Ended attempts of a peer that are remembered, so that a replayed offer of one does nothing.
+const MAX_RETIRED: usize = 4;
+
+/// Attempts of the other side that are over, newest last.
+#[derive(Debug, Default)]
+pub(super) struct Retired(VecDeque<(SessionId, u64)>);
+
+impl Retired {
+    pub(super) fn add(&mut self, peer: SessionId, attempt: u64) {
+        if self.0.len() >= MAX_RETIRED * crate::mesh::MAX_LINKS {
+            self.0.pop_front();
+        }
+        self.0.push_back((peer, attempt));
+    }
+
+    fn contains(&self, peer: SessionId, attempt: u64) -> bool {
+        self.0.contains(&(peer, attempt))
+    }
+}
+
+impl<S: Store> Node<S> {
+    pub(super) fn introduced(&mut self, from: SessionId, sealed: &str, now: Millis) {
+        if self.me.is_none() || self.mesh.is_banned(&from.0, now) {
+            return;
+        }
+        let introduction = match introduction::open(sealed, self.session_keys(), from, now) {
+            Ok(introduction) => introduction,
+            Err(error) => {
+                tracing::debug!(%error, "an introduction was not accepted");
+                return;
+            }
+        };
+        let signal = match introduction.body {
+            Body::Signal(ref signal) => signal.clone(),
+            Body::Full => return self.refused(from, introduction.to_attempt, now),
+        };
+        let is_offer = matches!(signal, PeerSignal::Offer(_));
+        let person = if matches!(signal, PeerSignal::Candidate { .. }) {
+            None
+        } else {
+            match self.introduced_person(from, &introduction, now) {
+                Some(person) => Some(person),
+                None => return,
+            }
+        };
+        let Some(id) = self.link_for(from, &introduction, is_offer, now) else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if introduction.sequence <= link.received {
+            return;
+        }
+        link.received = introduction.sequence;
+        link.remote_attempt = Some(introduction.from_attempt);
+        link.person = person.or(link.person);
+        self.outputs
+            .push_back(Output::Transport(TransportCommand::Signal { link: id, signal }));
+        self.network_changed = true;
+    }
+
+    /// The person that a description's introduction proves; `None` when it does not, or they are kept away.
+    fn introduced_person(
+        &self,
+        from: SessionId,
+        introduction: &Introduction,
+        now: Millis,
+    ) -> Option<PublicKey> {
+        let proof = introduction.proof.as_deref()?;
+        let challenge = introduction.from_attempt.to_string();
+        match identity::check_proof(proof, from, self.session_id(), &challenge, now) {
+            Ok(person) if self.mesh.is_banned(&person, now) => None,
+            Ok(person) => Some(person),
+            Err(reason) => {
+                tracing::debug!(reason, "an introduction proves nobody");
+                None
+            }
+        }
+    }
+
+    /// The link that an introduction belongs to; a new one for a new offer.
+    fn link_for(
+        &mut self,
+        from: SessionId,
+        introduction: &Introduction,
+        is_offer: bool,
+        now: Millis,
+    ) -> Option<LinkId> {
+        if let Some(id) = self.by_session.get(&from).copied() {
+            let link = self.links.get(&id)?;
+            if introduction
+                .to_attempt
+                .is_some_and(|attempt| attempt != link.attempt)
+            {
+                return None;
+            }
+            if link
+                .remote_attempt
+                .is_none_or(|known| known == introduction.from_attempt)
+            {
+                return Some(id);
+            }
+            if !is_offer || self.retired.contains(from, introduction.from_attempt) {
+                return None;
+            }
+            // The other side has started anew: so does this one.
+            self.drop_link(id, now, true);
+        }
+        if !is_offer
+            || introduction.to_attempt.is_some()
+            || self.retired.contains(from, introduction.from_attempt)
+        {
+            return None;
+        }
+        match self.mesh.admit(self.links.len(), introduction.links, now) {
+            Admission::Accept => {}
+            Admission::Displace => {
+                if let Some(id) = self.links.keys().copied().choose(&mut self.rng) {
+                    self.drop_link(id, now, true);
+                }
+            }
+            Admission::Full => {
+                self.say_full(from, introduction.from_attempt, now);
+                return None;
+            }
+        }
+        Some(self.open_link(from, false, now))
+    }
+
+    /// The other side has no room.
+    fn refused(&mut self, from: SessionId, attempt: Option<u64>, now: Millis) {
+        if let Some(id) = self.by_session.get(&from).copied()
+            && let Some(link) = self.links.get(&id)
+            && link.session.is_none()
+            && attempt == Some(link.attempt)
+        {
+            self.drop_link(id, now, true);
+        }
+    }
+
+    fn say_full(&mut self, to: SessionId, to_attempt: u64, now: Millis) {
+        let introduction = Introduction {
+            from_attempt: self.rng.random(),
+            to_attempt: Some(to_attempt),
+            sequence: 1,
+            expires: Millis(now.0 + LIFETIME_MS),
+            proof: None,
+            links: self.links.len(),
+            body: Body::Full,
+        };
+        self.send_introduction(&introduction, to);
+    }
+
+    pub(super) fn introduce(&mut self, id: LinkId, signal: PeerSignal, now: Millis) {
+        let (own, links) = (self.session_id(), self.links.len().saturating_sub(1));
+        let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else {
+            return;
+        };
+        link.sent += 1;
+        let challenge = link.attempt.to_string();
+        let describes = !matches!(signal, PeerSignal::Candidate { .. });
+        let introduction = Introduction {
+            from_attempt: link.attempt,
+            to_attempt: link.remote_attempt,
+            sequence: link.sent,
+            expires: Millis(now.0 + LIFETIME_MS),
+            proof: describes.then(|| Box::new(identity::prove(me, own, link.peer, &challenge, now))),
+            links,
+            body: Body::Signal(signal),
+        };
+        let peer = link.peer;
+        self.send_introduction(&introduction, peer);
+    }
+
+    fn send_introduction(&mut self, introduction: &Introduction, to: SessionId) {
+        match introduction::seal(introduction, self.session_keys(), to) {
+            Ok(sealed) => self.tell_server(&ClientMessage::Relay { to, sealed }),
+            Err(error) => tracing::warn!(%error, "an introduction cannot be sealed"),
+        }
+    }
+}

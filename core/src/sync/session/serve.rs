@@ -1,0 +1,152 @@
+//! What a peer asks of us: subscriptions to new events, pulls, reconciliations.
+
+use std::collections::VecDeque;
+
+use nostr::prelude::{Event, EventId, Filter, MatchEventOptions};
+
+use super::{Env, Session};
+use crate::store::{Store, StoreError};
+use crate::sync::Message;
+use crate::sync::reconcile::{self, Set};
+
+/// Batches that a peer may have under way with us.
+const MAX_SERVED_PULLS: usize = 4;
+/// Ids in one pull; twice what this version asks for.
+const MAX_PULL_IDS: usize = 2 * super::PULL_BATCH;
+/// Subscriptions to new events that a peer may have with us.
+const MAX_SUBSCRIPTIONS: usize = 4;
+/// Reconciliations that a peer may have under way with us; each holds a snapshot of a set.
+const MAX_RECONCILIATIONS: usize = 2;
+/// Events waiting to be forwarded; past it the subscription is closed and the peer reconciles instead.
+const MAX_LIVE_QUEUE: usize = 5_000;
+
+/// A batch that the peer asked for: what is still to be sent.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) id: String,
+    ids: VecDeque<EventId>,
+}
+
+impl Session {
+    /// Forwards a new event if the peer wants such.
+    pub fn forward(&mut self, event: &Event) {
+        let wanted = self
+            .subscriptions
+            .values()
+            .any(|filter| filter.match_event(event, MatchEventOptions::new()));
+        if !wanted || self.ended {
+            return;
+        }
+        if self.live.len() < MAX_LIVE_QUEUE {
+            self.live.push_back(event.id);
+        } else {
+            // The peer cannot keep up: it reconciles when it is told so, and nothing is lost.
+            self.live.clear();
+            for id in std::mem::take(&mut self.subscriptions).into_keys() {
+                self.say(&Message::Closed {
+                    id,
+                    reason: "error: too far behind, reconcile".to_owned(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn requested(&mut self, id: String, filter: Filter) {
+        if let Some(ids) = filter.ids {
+            let pull = Served {
+                id,
+                ids: ids.into_iter().collect(),
+            };
+            if self.served.len() >= MAX_SERVED_PULLS || pull.ids.len() > MAX_PULL_IDS {
+                self.end_hostile("the peer asks for too much at once");
+            } else {
+                self.served.push_back(pull);
+            }
+        } else if filter.limit != Some(0) {
+            let reason = "unsupported: reconcile with NEG-OPEN, and subscribe with limit 0".to_owned();
+            self.say(&Message::Closed { id, reason });
+        } else if self.subscriptions.len() >= MAX_SUBSCRIPTIONS && !self.subscriptions.contains_key(&id) {
+            self.say(&Message::Closed {
+                id,
+                reason: "rate-limited: too many subscriptions".to_owned(),
+            });
+        } else {
+            self.say(&Message::Eose(id.clone()));
+            self.subscriptions.insert(id, filter);
+        }
+    }
+
+    pub(super) fn reconciliation_opened(
+        &mut self,
+        id: String,
+        filter: &Filter,
+        message: &[u8],
+        env: &mut Env<'_>,
+    ) -> Result<(), StoreError> {
+        let plain = Filter {
+            kinds: filter.kinds.clone(),
+            authors: filter.authors.clone(),
+            since: filter.since,
+            until: filter.until,
+            ..Filter::new()
+        };
+        let full =
+            self.reconciliations.len() >= MAX_RECONCILIATIONS && !self.reconciliations.contains_key(&id);
+        if plain != *filter || full {
+            self.say(&Message::NegErr {
+                id,
+                reason: "blocked: not this filter, or too many at once".to_owned(),
+            });
+            return Ok(());
+        }
+        let set = env.sets.get(&plain, env.store)?;
+        self.reconciliations.insert(id.clone(), set.clone());
+        self.respond(id, &set, message);
+        Ok(())
+    }
+
+    pub(super) fn respond(&mut self, id: String, set: &Set, message: &[u8]) {
+        match reconcile::respond(set, message) {
+            Ok(message) => self.say(&Message::NegMsg { id, message }),
+            Err(error) => self.end_hostile(&error.to_string()),
+        }
+    }
+
+    pub(super) fn send_live(&mut self, id: &EventId, store: &dyn Store) -> Result<(), StoreError> {
+        // Deleted in the meantime: then the deletion is what follows.
+        let Some(event) = store.event(id)? else {
+            return Ok(());
+        };
+        let wanting = self
+            .subscriptions
+            .iter()
+            .find(|(_, f)| f.match_event(&event, MatchEventOptions::new()));
+        if let Some(name) = wanting.map(|(name, _)| name.clone()) {
+            self.say(&Message::Event {
+                id: name,
+                event: Box::new(event),
+            });
+        }
+        Ok(())
+    }
+
+    /// Sends one event or the end of the oldest pull; false when there is none.
+    pub(super) fn serve_next(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
+        let Some(served) = self.served.front_mut() else {
+            return Ok(false);
+        };
+        let name = served.id.clone();
+        if let Some(id) = served.ids.pop_front() {
+            if let Some(event) = store.event(&id)? {
+                self.say(&Message::Event {
+                    id: name,
+                    event: Box::new(event),
+                });
+            }
+        } else {
+            self.served.pop_front();
+            self.say(&Message::Eose(name));
+        }
+        Ok(true)
+    }
+}
