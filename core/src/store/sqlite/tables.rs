@@ -11,7 +11,8 @@ use crate::store::{Known, StoreError};
 
 const CONTEXT: &str = "storing an event";
 
-const INSERT_EVENT: &str = "INSERT INTO event (id, author, created_at, kind, tags, content, sig) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const INSERT_EVENT: &str = "INSERT INTO event (id, author, created_at, rank, kind, tags, content, sig)
+    VALUES (?1, ?2, ?3, -?3, ?4, ?5, ?6, ?7)";
 /// By the unique index on `id`.
 const DELETE_EVENT: &str = "DELETE FROM event WHERE id = ?1 AND author = ?2 AND kind <> ?3 RETURNING kind";
 const INSERT_GONE: &str = "INSERT OR IGNORE INTO gone (id) VALUES (?1)";

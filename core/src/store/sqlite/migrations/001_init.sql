@@ -4,12 +4,13 @@ CREATE TABLE event (
     id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
     author     BLOB    NOT NULL CHECK (length(author) = 32),
     created_at INTEGER NOT NULL,
+    -- Ascending is newest first, so that one row comparison (rank, id) > (?, ?) continues a page. Not a generated
+    -- column: SQLite does not take an index that holds one for covering.
+    rank       INTEGER NOT NULL CHECK (rank = -created_at),
     kind       INTEGER NOT NULL,
     tags       TEXT    NOT NULL, -- JSON, an array of arrays of strings
     content    TEXT    NOT NULL,
-    sig        BLOB    NOT NULL CHECK (length(sig) = 64),
-    -- Ascending is newest first, so that one row comparison (rank, id) > (?, ?) continues a page.
-    rank       INTEGER NOT NULL GENERATED ALWAYS AS (-created_at) VIRTUAL
+    sig        BLOB    NOT NULL CHECK (length(sig) = 64)
 ) STRICT;
 
 -- Everybody's timeline; reconciliation items of everybody (covering).
