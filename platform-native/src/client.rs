@@ -20,7 +20,7 @@ struct Waiting {
     answers: Option<HashMap<u64, oneshot::Sender<Answer>>>,
 }
 
-/// The way to a node for tasks. Cheap to clone; the node stops when the last clone is gone.
+/// The way to a node for tasks. Cheap to clone.
 #[derive(Clone)]
 pub struct NodeClient {
     requests: mpsc::Sender<Request>,

@@ -57,6 +57,8 @@ pub enum StartError {
 /// The way to a running node. Dropping it stops the node without waiting for it.
 pub struct NodeThread {
     requests: mpsc::Sender<Request>,
+    /// Dropped or used, it stops the node.
+    stop: oneshot::Sender<()>,
     done: oneshot::Receiver<()>,
 }
 
@@ -73,6 +75,7 @@ impl NodeThread {
         let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
         let (outgoing, messages) = mpsc::channel(MAX_MESSAGES);
         let (started, ready) = oneshot::channel();
+        let (stop, stopping) = oneshot::channel();
         let (finished, done) = oneshot::channel();
         let work = move || {
             let (signal, route) = (options.signal.clone(), options.route);
@@ -87,7 +90,7 @@ impl NodeThread {
                         interface: outgoing,
                     };
                     tracing::debug!(?route, "node started");
-                    runtime.block_on(shell.run(incoming));
+                    runtime.block_on(shell.run(incoming, stopping));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -100,19 +103,18 @@ impl NodeThread {
         ready
             .await
             .map_err(|_| StartError::System("the node's thread ended".to_owned()))??;
-        Ok((Self { requests, done }, messages))
+        Ok((Self { requests, stop, done }, messages))
     }
 
-    /// Where requests go. The node stops when this and all clones of it are gone.
+    /// Where requests go.
     pub fn requests(&self) -> mpsc::Sender<Request> {
         self.requests.clone()
     }
 
-    /// Waits until the node has stopped: links closed, database closed. Clones of [`NodeThread::requests`] must be
-    /// gone or go away.
+    /// Stops the node and waits until it has: links closed, database closed.
     pub async fn stopped(self) {
-        drop(self.requests);
-        // An error means that the thread is gone as well.
+        // Errors mean that the thread is gone already.
+        let _ = self.stop.send(());
         let _ = self.done.await;
     }
 }
@@ -137,28 +139,35 @@ struct Shell {
 }
 
 impl Shell {
-    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut stopping: oneshot::Receiver<()>) {
         loop {
             while let Some(output) = self.node.poll_output() {
                 match output {
                     Output::Transport(command) => self.transport.execute(command),
                     Output::Signal(command) => self.signal.execute(command),
-                    // An interface that has gone takes its requests with it.
-                    Output::Interface(message) => drop(self.interface.send(message).await),
+                    // The node waits for an interface that does not read, and does without one that is gone.
+                    Output::Interface(message) => tokio::select! {
+                        _ = self.interface.send(message) => {}
+                        _ = &mut stopping => return self.stop().await,
+                    },
                 }
             }
             let sleep = self.node.next_tick().0.saturating_sub(now().0);
             let input = tokio::select! {
                 request = requests.recv() => match request {
                     Some(request) => Input::Request(request),
-                    None => break,
+                    None => return self.stop().await,
                 },
+                _ = &mut stopping => return self.stop().await,
                 event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
                 input = self.signal.next() => input,
                 () = tokio::time::sleep(Duration::from_millis(sleep).min(MAX_SLEEP)) => Input::Tick,
             };
             self.node.handle(input, now());
         }
+    }
+
+    async fn stop(self) {
         drop(self.signal);
         self.transport.shutdown(CLOSE_LIMIT).await;
     }

@@ -256,6 +256,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_speaks_no_tls_is_reported() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                use tokio::io::AsyncWriteExt;
+                stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .await
+                    .unwrap();
+            }
+        });
+        let mut client = SignalClient::new(Handle::current(), url);
+        client.execute(SignalCommand::Connect);
+        assert!(matches!(
+            client.next().await,
+            Input::Signal(SignalEvent::Closed(_))
+        ));
+    }
+
+    #[tokio::test]
     async fn messages_go_both_ways_and_a_closed_connection_is_silent() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap())

@@ -100,6 +100,13 @@ impl WebRtcTransport {
     }
 }
 
+impl Drop for WebRtcTransport {
+    fn drop(&mut self) {
+        // The links' tasks see their channels gone and close their connections; aborted, they could not.
+        self.tasks.detach_all();
+    }
+}
+
 impl Transport for WebRtcTransport {
     fn connect(&mut self, id: LinkId, options: ConnectOptions) {
         if self.links.contains_key(&id) {

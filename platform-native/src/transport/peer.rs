@@ -210,3 +210,114 @@ fn local_addresses() -> Vec<&'static str> {
     }
     addresses
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::BytesMut;
+    use sazanami_core::negotiation::{Input, Negotiation};
+    use webrtc::data_channel::DataChannelEvent;
+
+    use super::*;
+
+    struct Side {
+        peer: Peer,
+        negotiation: Negotiation,
+        opened: bool,
+        connected: usize,
+        heard: Vec<Vec<u8>>,
+    }
+
+    impl Side {
+        async fn new(polite: bool) -> Self {
+            let ice_servers = Vec::new();
+            let options = ConnectOptions {
+                polite,
+                offer: !polite,
+                route: Route::Any,
+                ice_servers,
+            };
+            let peer = Peer::new(&options).await.unwrap();
+            Self {
+                peer,
+                negotiation: Negotiation::new(polite),
+                opened: false,
+                connected: 0,
+                heard: Vec::new(),
+            }
+        }
+
+        /// Negotiates as far as possible and takes what happens next; returns what is to be signalled.
+        async fn step(&mut self) -> Vec<PeerSignal> {
+            let mut signals = Vec::new();
+            while let Some(action) = self.negotiation.poll() {
+                match action {
+                    Action::Send(signal) => signals.push(signal),
+                    Action::Fail(reason) => panic!("{reason}"),
+                    action => {
+                        let outcome = self.peer.carry_out(action).await;
+                        self.negotiation.finished(outcome);
+                    }
+                }
+            }
+            tokio::select! {
+                Some(event) = self.peer.events.recv() => match event {
+                    PeerEvent::Candidate(candidate) => self.negotiation.handle(Input::LocalCandidate(candidate)),
+                    PeerEvent::Ice(RTCIceConnectionState::Connected) => self.connected += 1,
+                    PeerEvent::Ice(_) => {}
+                },
+                event = self.peer.channel.poll() => match event.expect("the channel lives") {
+                    DataChannelEvent::OnOpen => self.opened = true,
+                    DataChannelEvent::OnMessage(message) => self.heard.push(message.data.to_vec()),
+                    other => panic!("{other:?}"),
+                },
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            signals
+        }
+    }
+
+    async fn until(sides: &mut [Side; 2], what: &str, condition: impl Fn(&[Side; 2]) -> bool) {
+        let work = async {
+            while !condition(sides) {
+                for at in [0, 1] {
+                    for signal in sides[at].step().await {
+                        sides[1 - at].negotiation.handle(Input::Remote(signal));
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), work)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_restart_mends_the_path_and_loses_nothing() {
+        let mut sides = [Side::new(true).await, Side::new(false).await];
+        sides[1].negotiation.handle(Input::Needed);
+        until(&mut sides, "both open", |sides| {
+            sides.iter().all(|side| side.opened)
+        })
+        .await;
+        let before = sides[0].connected;
+        // New sockets replace the old ones, as after a change of network.
+        sides[1].negotiation.handle(Input::Restart);
+        until(&mut sides, "connected again", |sides| sides[0].connected > before).await;
+        for side in &sides {
+            side.peer
+                .channel
+                .send(BytesMut::from(&b"ripple"[..]))
+                .await
+                .unwrap();
+        }
+        until(&mut sides, "frames both ways", |sides| {
+            sides.iter().all(|side| side.heard == [b"ripple"])
+        })
+        .await;
+        for side in sides {
+            side.peer.connection.close().await.unwrap();
+        }
+    }
+}
