@@ -1,5 +1,6 @@
 //! Every message between page and worker arrives as it was sent.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used)]
 
 use sazanami_core::Keys;
 use sazanami_core::node::api::{

@@ -1,5 +1,6 @@
 //! The browser's transport keeps the contract that every transport keeps, over real peer connections.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used)]
 
 use std::future::poll_fn;
 use std::time::Duration;

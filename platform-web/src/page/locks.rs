@@ -52,13 +52,16 @@ pub enum Claim {
 pub struct Guard {
     release: Function,
     /// Resolves when the lock is stolen.
-    lost: Option<oneshot::Receiver<()>>,
+    lost: oneshot::Receiver<()>,
 }
 
 impl Guard {
-    /// Resolves when another tab has stolen the lock. Asked once; later calls never resolve.
-    pub fn take_lost(&mut self) -> oneshot::Receiver<()> {
-        self.lost.take().unwrap_or_else(|| oneshot::channel().1)
+    /// Waits until another tab has stolen the lock.
+    pub async fn lost(&mut self) {
+        if (&mut self.lost).await.is_err() {
+            // Let go, not stolen: whoever does that has dropped this guard.
+            futures::future::pending().await
+        }
     }
 }
 
@@ -122,7 +125,7 @@ fn request(name: &str, options: &LockOptions) -> Option<oneshot::Receiver<Guard>
                 // Nobody waits any more: the guard comes back and lets go by being dropped.
                 let _ = grant.send(Guard {
                     release: release.unchecked_into(),
-                    lost: Some(lost),
+                    lost,
                 });
             }
             held

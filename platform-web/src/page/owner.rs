@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures::channel::{mpsc, oneshot};
+use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
 use sazanami_app::SessionState;
@@ -39,7 +40,6 @@ pub(super) enum End {
 
 /// Runs the node in a worker until this tab no longer owns the store.
 pub(super) async fn run(route: Route, ports: &mut Ports, mut guard: Option<Guard>) -> End {
-    let lost = guard.as_mut().map_or_else(never, Guard::take_lost);
     let (from_worker, inbox) = mpsc::unbounded();
     let worker = match NodeWorker::start(from_worker) {
         Ok(worker) => worker,
@@ -59,7 +59,9 @@ pub(super) async fn run(route: Route, ports: &mut Ports, mut guard: Option<Guard
         started: false,
         locked: guard.is_some(),
     };
-    let end = owner.live(route, ports, inbox, happened, lost).await;
+    let end = owner
+        .live(route, ports, inbox, happened, stolen(guard.as_mut()))
+        .await;
     for id in owner.asked.keys() {
         ports.refuse(*id);
     }
@@ -88,9 +90,10 @@ impl Owner {
         ports: &mut Ports,
         mut inbox: mpsc::UnboundedReceiver<FromWorker>,
         mut happened: mpsc::UnboundedReceiver<Input>,
-        mut lost: oneshot::Receiver<()>,
+        stolen: impl Future<Output = ()>,
     ) -> End {
         let mut start_limit = sleep(START_LIMIT).fuse();
+        let mut stolen = pin!(stolen.fuse());
         loop {
             let input = select! {
                 message = inbox.select_next_some() => {
@@ -117,7 +120,7 @@ impl Owner {
                 }
                 () = ports.asked.select_next_some() => return self.release(inbox).await,
                 _ = ports.take_overs.select_next_some() => continue,
-                _ = lost => return End::Elsewhere,
+                () = stolen => return End::Elsewhere,
             };
             if let Err(reason) = self.worker.post(&ToWorker::Input(input)) {
                 return End::Failed(reason);
@@ -205,11 +208,12 @@ async fn next_if<T>(ready: bool, stream: &mut mpsc::UnboundedReceiver<T>) -> T {
     futures::future::pending().await
 }
 
-fn never() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    // A dropped sender would resolve the receiver.
-    std::mem::forget(sender);
-    receiver
+/// Waits until the lock is stolen, where there is one.
+async fn stolen(guard: Option<&mut Guard>) {
+    match guard {
+        Some(guard) => guard.lost().await,
+        None => futures::future::pending().await,
+    }
 }
 
 /// Asks the browser not to evict the store, now that there is a key to lose. Nobody waits for the answer: browsers
