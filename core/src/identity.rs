@@ -58,7 +58,9 @@ pub fn npub(key: &PublicKey) -> String {
 
 /// The `nsec1…` form of a secret key. Whoever reads it is the person.
 pub fn nsec(keys: &Keys) -> String {
-    keys.secret_key().to_bech32().expect("32 bytes always have a bech32 form")
+    keys.secret_key()
+        .to_bech32()
+        .expect("32 bytes always have a bech32 form")
 }
 
 /// Reads a secret key from its `nsec1…` form or 64 hex digits, as people paste it.
@@ -67,7 +69,10 @@ pub fn nsec(keys: &Keys) -> String {
 /// When it is neither.
 pub fn parse_nsec(text: &str) -> Result<Keys, NotAKey> {
     let text = text.trim();
-    SecretKey::from_bech32(text).or_else(|_| SecretKey::from_hex(text)).map(Keys::new).map_err(|_| NotAKey)
+    SecretKey::from_bech32(text)
+        .or_else(|_| SecretKey::from_hex(text))
+        .map(Keys::new)
+        .map_err(|_| NotAKey)
 }
 
 /// A text that is no secret key.
@@ -101,7 +106,10 @@ pub fn check_proof(
     if proof.kind != Kind::from(22242) {
         return Err("the proof is not of kind 22242");
     }
-    let names_us = proof.tags.iter().any(|tag| tag.kind() == "relay" && tag.content() == Some(&audience(to)));
+    let names_us = proof
+        .tags
+        .iter()
+        .any(|tag| tag.kind() == "relay" && tag.content() == Some(&audience(to)));
     if !names_us {
         return Err("the proof is for somebody else");
     }
@@ -134,8 +142,16 @@ mod tests {
     #[test]
     fn a_key_reads_back_from_its_written_form() {
         let keys = Keys::generate();
-        assert_eq!(parse_nsec(&format!(" {}\n", nsec(&keys))).unwrap().public_key(), keys.public_key());
-        assert_eq!(parse_nsec(&keys.secret_key().to_secret_hex()).unwrap().public_key(), keys.public_key());
+        assert_eq!(
+            parse_nsec(&format!(" {}\n", nsec(&keys))).unwrap().public_key(),
+            keys.public_key()
+        );
+        assert_eq!(
+            parse_nsec(&keys.secret_key().to_secret_hex())
+                .unwrap()
+                .public_key(),
+            keys.public_key()
+        );
         assert_eq!(parse_nsec(&npub(&keys.public_key())).unwrap_err(), NotAKey);
         assert!(npub(&keys.public_key()).starts_with("npub1"));
     }
@@ -146,12 +162,24 @@ mod tests {
         let now = Millis(1_700_000_000_000);
         let proof = prove(&alice, from, to, "c1", now);
         assert_eq!(check_proof(&proof, from, to, "c1", now), Ok(alice.public_key()));
-        assert!(check_proof(&proof, from, mallory, "c1", now).is_err(), "shown to somebody else");
-        assert!(check_proof(&proof, mallory, to, "c1", now).is_err(), "shown by somebody else");
+        assert!(
+            check_proof(&proof, from, mallory, "c1", now).is_err(),
+            "shown to somebody else"
+        );
+        assert!(
+            check_proof(&proof, mallory, to, "c1", now).is_err(),
+            "shown by somebody else"
+        );
         assert!(check_proof(&proof, from, to, "c2", now).is_err(), "shown again");
-        assert!(check_proof(&proof, from, to, "c1", Millis(now.0 + 3_600_000)).is_err(), "shown late");
+        assert!(
+            check_proof(&proof, from, to, "c1", Millis(now.0 + 3_600_000)).is_err(),
+            "shown late"
+        );
         let mut forged = proof;
         forged.pubkey = Keys::generate().public_key();
-        assert!(check_proof(&forged, from, to, "c1", now).is_err(), "signed by another key");
+        assert!(
+            check_proof(&forged, from, to, "c1", now).is_err(),
+            "signed by another key"
+        );
     }
 }

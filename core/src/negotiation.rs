@@ -112,7 +112,10 @@ impl Negotiation {
         loop {
             if self.under_way.is_some() {
                 // What needs no answer may still go out.
-                let at = self.actions.iter().position(|a| matches!(a, Action::Send(_) | Action::Fail(_)))?;
+                let at = self
+                    .actions
+                    .iter()
+                    .position(|a| matches!(a, Action::Send(_) | Action::Fail(_)))?;
                 return self.actions.remove(at);
             }
             if let Some(action) = self.actions.pop_front() {
@@ -137,7 +140,9 @@ impl Negotiation {
 
     /// Tells how the action that [`Negotiation::poll`] handed out ended.
     pub fn finished(&mut self, outcome: Outcome) {
-        let Some(action) = self.under_way.take() else { return };
+        let Some(action) = self.under_way.take() else {
+            return;
+        };
         match (action, outcome) {
             // A candidate of an offer that was ignored or rolled back fits nothing, and that is fine.
             (Action::AddCandidate(_), _) => {}
@@ -160,7 +165,8 @@ impl Negotiation {
                 } else {
                     self.state = State::Stable;
                 }
-                self.actions.extend(self.pending.drain(..).map(Action::AddCandidate));
+                self.actions
+                    .extend(self.pending.drain(..).map(Action::AddCandidate));
             }
             _ => {}
         }

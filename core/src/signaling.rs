@@ -70,7 +70,11 @@ impl TryFrom<String> for Topic {
 
     fn try_from(text: String) -> Result<Self, BadTopic> {
         let well_formed = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if well_formed { Ok(Self(text)) } else { Err(BadTopic) }
+        if well_formed {
+            Ok(Self(text))
+        } else {
+            Err(BadTopic)
+        }
     }
 }
 

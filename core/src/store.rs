@@ -106,7 +106,10 @@ pub struct Cursor {
 impl Note {
     /// The cursor that continues after this note.
     pub fn cursor(&self) -> Cursor {
-        Cursor { created_at: self.created_at, id: self.id }
+        Cursor {
+            created_at: self.created_at,
+            id: self.id,
+        }
     }
 }
 
@@ -173,7 +176,11 @@ pub trait Store {
     fn profile(&self, person: &PublicKey) -> Result<Option<Profile>, StoreError>;
 
     /// The newest event of a replaceable kind of a person.
-    fn replaceable(&self, person: &PublicKey, kind: nostr::prelude::Kind) -> Result<Option<Event>, StoreError>;
+    fn replaceable(
+        &self,
+        person: &PublicKey,
+        kind: nostr::prelude::Kind,
+    ) -> Result<Option<Event>, StoreError>;
 
     /// Whom a person follows, as far as known here.
     fn follows(&self, person: &PublicKey) -> Result<Vec<PublicKey>, StoreError>;

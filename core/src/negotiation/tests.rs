@@ -33,7 +33,9 @@ impl Peer {
 
     /// Carries out one action; true when there was one.
     fn step(&mut self, wire: &mut VecDeque<PeerSignal>) -> bool {
-        let Some(action) = self.negotiation.poll() else { return false };
+        let Some(action) = self.negotiation.poll() else {
+            return false;
+        };
         let outcome = match action {
             Action::Send(signal) => {
                 let is_description = !matches!(signal, PeerSignal::Candidate { .. });
@@ -88,7 +90,11 @@ impl Peer {
 }
 
 fn candidate() -> PeerSignal {
-    PeerSignal::Candidate { candidate: "candidate:1".into(), sdp_mid: None, sdp_m_line_index: Some(0) }
+    PeerSignal::Candidate {
+        candidate: "candidate:1".into(),
+        sdp_mid: None,
+        sdp_m_line_index: Some(0),
+    }
 }
 
 proptest! {

@@ -292,7 +292,7 @@ impl Session {
                 self.served.retain(|served| served.id != id);
             }
             Message::NegOpen { id, filter, message } => {
-                self.reconciliation_opened(id, &filter, &message, env)?
+                self.reconciliation_opened(id, &filter, &message, env)?;
             }
             Message::NegMsg { id, message } => {
                 if let Some(set) = self.reconciliations.get(&id).cloned() {
