@@ -291,7 +291,7 @@ fn garbage_is_answered_until_patience_ends() {
         "[]",
         "null",
         r#"{"type":"dance"}"#,
-        r#"{"type":"ping","extra":1}"#,
+        r#"{"type":"join"}"#,
         "\u{0}",
     ] {
         peer.text(text);
