@@ -70,6 +70,9 @@ fn short_end(text: &str) -> Option<usize> {
             .nth(SHORT_LINES - 1)
             .map_or(text.len(), |(at, _)| at);
         let end = by_chars.min(by_lines);
+        if text[end..].starts_with(char::is_whitespace) {
+            return end;
+        }
         // Not in the middle of a word or a link, if there is a gap nearby.
         let nearby = text[..end]
             .rfind(char::is_whitespace)

@@ -64,7 +64,16 @@ fn every_key_used_exists_and_every_message_is_used() {
     used_keys(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
     assert!(used.len() > 40, "the scan found only {} keys", used.len());
     let known: BTreeSet<String> = messages(EN).into_keys().collect();
-    assert_eq!(used, known);
+    assert_eq!(
+        used.difference(&known).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "used, but nowhere written"
+    );
+    assert_eq!(
+        known.difference(&used).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "written, but nowhere used"
+    );
 }
 
 #[test]
