@@ -13,6 +13,7 @@ mod desktop;
 mod native_peer;
 mod paths;
 mod process;
+mod raw_peer;
 mod site;
 mod until;
 
@@ -21,6 +22,7 @@ pub use desktop::Desktop;
 pub use native_peer::NativePeer;
 pub use paths::{artefacts, browser_is_here, program, web_root};
 pub use process::{Process, free_port};
+pub use raw_peer::RawPeer;
 pub use site::Site;
 pub use until::until;
 

@@ -7,19 +7,29 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nostr::prelude::EventId;
-use sazanami_core::node::api::{Command, FromNode, Network, Person, Reply, Request, RequestError};
+use sazanami_core::node::api::{Command, Network, Person, Reply, RequestError};
+use serde::Deserialize;
 use sazanami_core::store::{Note, Scope};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{Process, SOON, START, Site, program, until};
 
-/// `sazanami-peer --stdin`: requests go in and answers come out as JSON lines.
+/// A line that the peer prints; changes are of no interest here.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Reply(Result<Reply, RequestError>),
+    Changed(serde_json::Value),
+    Missed(u64),
+    Invalid(String),
+}
+
+/// `sazanami-peer --stdin`: commands go in and answers come out, in the same order, as JSON lines.
 pub struct NativePeer {
     process: Process,
     input: ChildStdin,
     output: mpsc::UnboundedReceiver<String>,
-    next: u64,
     data: PathBuf,
     name: String,
 }
@@ -64,7 +74,6 @@ impl NativePeer {
             process,
             input,
             output,
-            next: 1,
             data: data.to_owned(),
             name: name.to_owned(),
         };
@@ -91,23 +100,15 @@ impl NativePeer {
     /// # Errors
     /// The node's refusal, or no answer in time.
     pub async fn ask(&mut self, command: Command) -> Result<Reply> {
-        let id = self.next;
-        self.next += 1;
-        let line = serde_json::to_string(&Request { id, command })?;
-        writeln!(self.input, "{line}").with_context(|| self.process.log())?;
+        writeln!(self.input, "{}", serde_json::to_string(&command)?).with_context(|| self.process.log())?;
         self.input.flush()?;
         let answer: Result<Reply, RequestError> = timeout(SOON, async {
             loop {
-                let line = self
-                    .output
-                    .recv()
-                    .await
-                    .ok_or_else(|| anyhow!("{} has ended", self.name))?;
-                if let FromNode::Reply { id: of, result } =
-                    serde_json::from_str(&line).with_context(|| line.clone())?
-                    && of == id
-                {
-                    return Ok::<_, anyhow::Error>(result);
+                let line = self.output.recv().await.ok_or_else(|| anyhow!("{} has ended", self.name))?;
+                match serde_json::from_str(&line).with_context(|| line.clone())? {
+                    Line::Reply(result) => return Ok(result),
+                    Line::Changed(_) | Line::Missed(_) => {}
+                    Line::Invalid(reason) => bail!("{} does not understand {command:?}: {reason}", self.name),
                 }
             }
         })
