@@ -278,7 +278,7 @@ async fn coturn_gets_its_shared_secret_credentials() {
     let expiry: u64 = username.split_once(':').unwrap().0.parse().unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     assert!(expiry.abs_diff(now + answer.ttl) < 60);
-    // The `turn` crate's own derivation from a shared secret, as coturn does it.
+    // The known vector is beside the code; this is the derivation once more, from what came over the wire.
     use base64::Engine;
     use hmac::Mac;
     let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(b"north").unwrap();
