@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use arboard::Clipboard;
 use chrono::{Local, Offset, TimeZone};
-use dioxus::document;
 use futures::future::{FutureExt, LocalBoxFuture};
 use sazanami_app::Host;
 use sazanami_core::time::Millis;
@@ -82,9 +81,16 @@ impl Host for DesktopHost {
 
     fn set_document(&self, language: &str, theme: &str) {
         let [language, theme] = [language, theme].map(|text| serde_json::Value::from(text).to_string());
-        document::eval(&format!(
+        let script = format!(
             "const root = document.documentElement; root.lang = {language}; root.dataset.theme = {theme};"
-        ));
+        );
+        // In a function of its own: this runs again when either changes.
+        if let Err(error) = dioxus_desktop::window()
+            .webview
+            .evaluate_script(&format!("(() => {{ {script} }})()"))
+        {
+            tracing::warn!(%error, "the page refused its language and theme");
+        }
     }
 
     fn take_over(&self) {
