@@ -40,7 +40,12 @@ fn used_keys(folder: &Path, keys: &mut BTreeSet<String>) {
             .is_some_and(|name| name != "i18n.rs" && name != "tests.rs")
         {
             let source = std::fs::read_to_string(&path).unwrap();
-            for part in source.split("t!(").skip(1) {
+            // Not the end of `format!(`.
+            for (at, _) in source
+                .match_indices("t!(")
+                .filter(|(at, _)| !source[..*at].ends_with('a'))
+            {
+                let part = &source[at + 3..];
                 if let Some(key) = part
                     .trim_start()
                     .strip_prefix('"')
