@@ -1,4 +1,5 @@
 //! Every store that runs natively passes the conformance suite; the browser's runs in `platform-web`.
+#![allow(clippy::unwrap_used)]
 
 use sazanami_core::store::conformance::{durable, suite};
 use sazanami_core::store::{EventPool, MemoryStore, SqliteStore, Store};

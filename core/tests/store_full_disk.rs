@@ -1,4 +1,5 @@
 //! A full disk refuses the whole batch, says so, and leaves the store usable.
+#![allow(clippy::unwrap_used)]
 
 use rusqlite::Connection;
 use sazanami_core::Event;

@@ -1,4 +1,5 @@
 //! Databases of every age: an empty one is filled, a current one is left alone, one from the future is refused.
+#![allow(clippy::unwrap_used)]
 
 use rusqlite::Connection;
 use sazanami_core::store::conformance::fixtures::{NOW, note, person};

@@ -1,4 +1,5 @@
 //! A process killed at any moment loses nothing that `put` had reported, and no batch is found half stored.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -44,7 +44,9 @@ fn events(alice: &Keys, bob: &Keys) -> Vec<Event> {
 struct Visible {
     pages: Vec<crate::store::Page>,
     items: Vec<crate::store::Item>,
-    people: Vec<(Option<Event>, Option<Event>, Vec<crate::PublicKey>, u64)>,
+    profiles: Vec<Option<Event>>,
+    lists: Vec<(Option<Event>, Vec<crate::PublicKey>)>,
+    counts: Vec<u64>,
     known: Vec<Known>,
 }
 
@@ -52,7 +54,9 @@ fn look(store: &dyn Store, people: &[&Keys], events: &[Event]) -> Result<Visible
     let mut visible = Visible {
         pages: vec![store.timeline(Scope::Everyone, None, 99)?],
         items: store.items(&Filter::new())?,
-        people: Vec::new(),
+        profiles: Vec::new(),
+        lists: Vec::new(),
+        counts: Vec::new(),
         known: Vec::new(),
     };
     for person in people {
@@ -60,13 +64,11 @@ fn look(store: &dyn Store, people: &[&Keys], events: &[Event]) -> Result<Visible
         visible
             .pages
             .push(store.timeline(Scope::FollowedBy(key), None, 99)?);
-        let (name, list) = (
-            store.replaceable(&key, Kind::Metadata)?,
-            store.replaceable(&key, Kind::ContactList)?,
-        );
+        visible.profiles.push(store.replaceable(&key, Kind::Metadata)?);
         visible
-            .people
-            .push((name, list, store.follows(&key)?, store.note_count(&key)?));
+            .lists
+            .push((store.replaceable(&key, Kind::ContactList)?, store.follows(&key)?));
+        visible.counts.push(store.note_count(&key)?);
     }
     for event in events {
         visible.known.push(store.known(&event.id)?);
