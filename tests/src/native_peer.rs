@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use nostr::prelude::EventId;
 use sazanami_core::node::api::{Command, Network, Person, Reply, RequestError};
-use serde::Deserialize;
 use sazanami_core::store::{Note, Scope};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -17,12 +17,9 @@ use crate::{Process, SOON, START, Site, program, until};
 
 /// A line that the peer prints; changes are of no interest here.
 #[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Line {
-    Reply(Result<Reply, RequestError>),
-    Changed(serde_json::Value),
-    Missed(u64),
-    Invalid(String),
+struct Line {
+    reply: Option<Result<Reply, RequestError>>,
+    invalid: Option<String>,
 }
 
 /// `sazanami-peer --stdin`: commands go in and answers come out, in the same order, as JSON lines.
@@ -104,11 +101,17 @@ impl NativePeer {
         self.input.flush()?;
         let answer: Result<Reply, RequestError> = timeout(SOON, async {
             loop {
-                let line = self.output.recv().await.ok_or_else(|| anyhow!("{} has ended", self.name))?;
-                match serde_json::from_str(&line).with_context(|| line.clone())? {
-                    Line::Reply(result) => return Ok(result),
-                    Line::Changed(_) | Line::Missed(_) => {}
-                    Line::Invalid(reason) => bail!("{} does not understand {command:?}: {reason}", self.name),
+                let line = self
+                    .output
+                    .recv()
+                    .await
+                    .ok_or_else(|| anyhow!("{} has ended", self.name))?;
+                let line: Line = serde_json::from_str(&line).with_context(|| line.clone())?;
+                if let Some(reason) = line.invalid {
+                    bail!("{} does not understand {command:?}: {reason}", self.name);
+                }
+                if let Some(result) = line.reply {
+                    return Ok(result);
                 }
             }
         })

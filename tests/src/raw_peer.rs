@@ -55,8 +55,18 @@ impl RawPeer {
         let (report, events) = mpsc::channel(1024);
         let seed: [u8; 32] = Keys::generate().secret_key().as_secret_bytes().try_into()?;
         let vault = Box::new(MemoryVault(Some(keys.clone())));
-        let mut node = Node::new(Config { route: Route::Any, seed }, MemoryStore::new(), vault, now())?;
-        let command = Command::Rename { name: name.to_owned() };
+        let mut node = Node::new(
+            Config {
+                route: Route::Any,
+                seed,
+            },
+            MemoryStore::new(),
+            vault,
+            now(),
+        )?;
+        let command = Command::Rename {
+            name: name.to_owned(),
+        };
         node.handle(Input::Request(Request { id: 1, command }), now());
         Ok(Self {
             node,
@@ -86,7 +96,11 @@ impl RawPeer {
     pub async fn meet(&mut self, limit: Duration) -> Result<Vec<(LinkId, String)>> {
         let met = self.run(limit, |peer| !peer.subscriptions.is_empty()).await;
         met.context("the raw peer met nobody")?;
-        Ok(self.subscriptions.iter().map(|(link, id)| (*link, id.clone())).collect())
+        Ok(self
+            .subscriptions
+            .iter()
+            .map(|(link, id)| (*link, id.clone()))
+            .collect())
     }
 
     /// From now on its node says nothing of its own.
@@ -128,13 +142,17 @@ impl RawPeer {
     /// # Errors
     /// When it does not in time.
     pub async fn wait_for_close(&mut self, link: LinkId, limit: Duration) -> Result<()> {
-        self.run(limit, |peer| peer.closed.contains(&link)).await.context("the other side keeps the link")
+        self.run(limit, |peer| peer.closed.contains(&link))
+            .await
+            .context("the other side keeps the link")
     }
 
     async fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Result<()> {
         let end = Instant::now() + limit;
         while !done(self) {
-            timeout_at(end, self.step()).await.map_err(|_| anyhow!("not within {limit:?}"))??;
+            timeout_at(end, self.step())
+                .await
+                .map_err(|_| anyhow!("not within {limit:?}"))??;
         }
         Ok(())
     }
@@ -180,7 +198,8 @@ impl RawPeer {
                 self.node.handle(Input::IceServers(Ok(self.ice.clone())), now());
             }
             Output::Transport(TransportCommand::Connect { link, options }) => {
-                self.links.insert(link, LinkHandle::start(link, options, self.report.clone()));
+                self.links
+                    .insert(link, LinkHandle::start(link, options, self.report.clone()));
             }
             Output::Transport(TransportCommand::Signal { link, signal }) => {
                 if let Some(link) = self.links.get(&link) {
@@ -206,7 +225,9 @@ impl RawPeer {
     fn look_at(&mut self, event: &TransportEvent) {
         match event {
             TransportEvent::Frame { link, frame } => {
-                let Ok(Some(text)) = self.joiners.entry(*link).or_default().push(frame) else { return };
+                let Ok(Some(text)) = self.joiners.entry(*link).or_default().push(frame) else {
+                    return;
+                };
                 if let Ok(Message::Req { id, filter }) = Message::parse(&text)
                     && filter.ids.is_none()
                 {
@@ -233,6 +254,8 @@ async fn next_message(
 }
 
 fn now() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Millis(since.as_millis().try_into().unwrap_or(u64::MAX))
 }

@@ -2,7 +2,7 @@
 //! stay connected to each other all the while.
 
 use anyhow::{Context, Result, ensure};
-use nostr::prelude::{Event, EventId, JsonUtil, Keys};
+use nostr::prelude::{Event, EventId, Keys};
 use sazanami_core::node::api::PeerState;
 use sazanami_core::signaling::SessionId;
 use sazanami_core::social;
@@ -57,11 +57,17 @@ async fn hostile_peer() -> Result<()> {
         hostile.mute();
         for (link, subscription) in links {
             attempt(&mut hostile, link, &subscription, attack, victim).await?;
-            hostile.wait_for_close(link, SOON).await.with_context(|| format!("{attack:?}"))?;
+            hostile
+                .wait_for_close(link, SOON)
+                .await
+                .with_context(|| format!("{attack:?}"))?;
         }
         for peer in [&mut one, &mut two] {
             let texts: Vec<String> = peer.notes().await?.into_iter().map(|note| note.content).collect();
-            ensure!(texts == ["before the attacks"], "{attack:?} left its traces: {texts:?}");
+            ensure!(
+                texts == ["before the attacks"],
+                "{attack:?} left its traces: {texts:?}"
+            );
         }
         ensure!(
             session_of(&mut one, "two").await? == two_session,
@@ -70,7 +76,10 @@ async fn hostile_peer() -> Result<()> {
     }
     one.post("after the attacks").await?;
     two.wait_for_note("after the attacks").await?;
-    ensure!(session_of(&mut one, "two").await? == two_session, "still the same link");
+    ensure!(
+        session_of(&mut one, "two").await? == two_session,
+        "still the same link"
+    );
     Ok(())
 }
 
@@ -78,10 +87,16 @@ async fn hostile_peer() -> Result<()> {
 async fn session_of(peer: &mut NativePeer, name: &str) -> Result<SessionId> {
     let network = peer
         .wait_for_network(&format!("a live link to {name}"), |network| {
-            network.peers.iter().any(|peer| peer.state == PeerState::Live && peer.name.as_deref() == Some(name))
+            network
+                .peers
+                .iter()
+                .any(|peer| peer.state == PeerState::Live && peer.name.as_deref() == Some(name))
         })
         .await?;
-    let found = network.peers.into_iter().find(|peer| peer.name.as_deref() == Some(name));
+    let found = network
+        .peers
+        .into_iter()
+        .find(|peer| peer.name.as_deref() == Some(name));
     Ok(found.context("it was there a moment ago")?.session)
 }
 
@@ -127,13 +142,17 @@ async fn attempt(
         Attack::BrokenJson => hostile.send_text(link, r#"["EVENT",{"id":"#).await,
         Attack::DeepJson => hostile.send_text(link, &"[".repeat(100_000)).await,
         Attack::TruncatedNegentropy => {
-            hostile.send_text(link, r#"["NEG-OPEN","n",{"kinds":[0,1,3,5]},"6100000280"]"#).await
+            hostile
+                .send_text(link, r#"["NEG-OPEN","n",{"kinds":[0,1,3,5]},"6100000280"]"#)
+                .await
         }
         Attack::NotUtf8 => hostile.send_frame(link, vec![0, 0xff, 0xfe, 0x80]).await,
     }
 }
 
 fn note(keys: &Keys, text: &str) -> Event {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     social::note_event(keys, text.to_owned(), Millis(now.as_millis() as u64))
 }

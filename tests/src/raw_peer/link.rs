@@ -10,8 +10,8 @@ use sazanami_core::transport::{CloseReason, ConnectOptions, LinkId, TransportEve
 use tokio::sync::mpsc;
 use webrtc::data_channel::{DataChannelEvent, RTCDataChannelInit};
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
+    RTCIceCandidateInit, RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::runtime::TokioRuntime;
 
@@ -49,8 +49,17 @@ struct Handler(mpsc::Sender<PeerSignal>);
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         if let Ok(init) = event.candidate.to_json() {
-            let RTCIceCandidateInit { candidate, sdp_mid, sdp_mline_index, .. } = init;
-            let _ = self.0.try_send(PeerSignal::Candidate { candidate, sdp_mid, sdp_m_line_index: sdp_mline_index });
+            let RTCIceCandidateInit {
+                candidate,
+                sdp_mid,
+                sdp_mline_index,
+                ..
+            } = init;
+            let _ = self.0.try_send(PeerSignal::Candidate {
+                candidate,
+                sdp_mid,
+                sdp_m_line_index: sdp_mline_index,
+            });
         }
     }
 }
@@ -62,7 +71,9 @@ async fn live(
     report: &mpsc::Sender<TransportEvent>,
 ) -> Result<CloseReason> {
     let (candidates, mut gathered) = mpsc::channel(256);
-    let settings = SettingEngineBuilder::new().with_include_loopback_candidate(true).build();
+    let settings = SettingEngineBuilder::new()
+        .with_include_loopback_candidate(true)
+        .build();
     let connection: Arc<dyn PeerConnection> = Arc::new(
         PeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().build())
@@ -73,7 +84,10 @@ async fn live(
             .build()
             .await?,
     );
-    let init = RTCDataChannelInit { negotiated: Some(0), ..RTCDataChannelInit::default() };
+    let init = RTCDataChannelInit {
+        negotiated: Some(0),
+        ..RTCDataChannelInit::default()
+    };
     let channel = connection.create_data_channel("sazanami", Some(init)).await?;
     let mut negotiation = Negotiation::new(options.polite);
     if options.offer {
@@ -86,7 +100,8 @@ async fn live(
                 Action::Fail(reason) => return Err(anyhow!(reason)),
                 action => {
                     let outcome = carry_out(&*connection, action).await;
-                    negotiation.finished(outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}"))));
+                    negotiation
+                        .finished(outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}"))));
                 }
             }
         }
@@ -124,17 +139,32 @@ async fn carry_out(connection: &dyn PeerConnection, action: Action) -> Result<Ou
                 _ => connection.create_answer(None).await?,
             };
             connection.set_local_description(description).await?;
-            let description = connection.local_description().await.context("it has just been set")?;
+            let description = connection
+                .local_description()
+                .await
+                .context("it has just been set")?;
             return Ok(Outcome::Local(description.sdp));
         }
         Action::SetRemote(PeerSignal::Offer(sdp)) => {
-            connection.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
+            connection
+                .set_remote_description(RTCSessionDescription::offer(sdp)?)
+                .await?;
         }
         Action::SetRemote(PeerSignal::Answer(sdp)) => {
-            connection.set_remote_description(RTCSessionDescription::answer(sdp)?).await?;
+            connection
+                .set_remote_description(RTCSessionDescription::answer(sdp)?)
+                .await?;
         }
-        Action::Rollback => connection.set_local_description(RTCSessionDescription::rollback(None)?).await?,
-        Action::AddCandidate(PeerSignal::Candidate { candidate, sdp_mid, sdp_m_line_index }) => {
+        Action::Rollback => {
+            connection
+                .set_local_description(RTCSessionDescription::rollback(None)?)
+                .await?
+        }
+        Action::AddCandidate(PeerSignal::Candidate {
+            candidate,
+            sdp_mid,
+            sdp_m_line_index,
+        }) => {
             let init = RTCIceCandidateInit {
                 candidate,
                 sdp_mid,
