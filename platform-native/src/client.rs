@@ -49,8 +49,10 @@ impl NodeClient {
                             .answers
                             .as_mut()
                             .and_then(|answers| answers.remove(&id));
-                        // Who asked may be gone.
-                        let _ = asked.map(|asked| asked.send(result));
+                        if let Some(asked) = asked {
+                            // Who asked may be gone.
+                            let _ = asked.send(result);
+                        }
                     }
                     // Nobody may be listening.
                     FromNode::Changed(change) => {

@@ -1,5 +1,7 @@
 //! The headless peer as a process: exit codes, the data directory's lock, stopping, the scripting interface.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -1,5 +1,7 @@
 //! With `RelayOnly` links go through a real TURN server, and nothing that is signalled tells this machine's address.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
