@@ -9,7 +9,8 @@ use futures::channel::mpsc;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, select};
 use gloo_timers::future::sleep;
-use sazanami_core::negotiation::{Action, Input, Negotiation};
+use sazanami_core::negotiation::{Action, Input, Negotiation, Outcome};
+use sazanami_core::signaling::PeerSignal;
 use sazanami_core::transport::{
     CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, TransportEvent,
 };
@@ -40,16 +41,19 @@ pub(super) async fn run(
                 link,
                 connection,
                 negotiation: Negotiation::new(options.polite),
-                polite: options.polite,
+                options,
+                happenings,
                 opened: false,
                 repairs: 0,
                 repairing: false,
+                describing: false,
+                early: Vec::new(),
                 path: None,
                 shared: shared.clone(),
                 events: events.clone(),
                 work: FuturesUnordered::new(),
             };
-            task.live(options.offer, inbox).await
+            task.live(inbox).await
         }
         Err(reason) => CloseReason::Failed(reason),
     };
@@ -62,11 +66,16 @@ struct Link {
     link: LinkId,
     connection: Connection,
     negotiation: Negotiation,
-    polite: bool,
+    options: ConnectOptions,
+    happenings: mpsc::UnboundedSender<Happening>,
     opened: bool,
     /// How many repairs were begun; numbers their timeouts.
     repairs: u32,
     repairing: bool,
+    /// Whether a local description is being made, and the candidates that came meanwhile: sent before their
+    /// description, they would reach a peer that does not know what they belong to, and be dropped.
+    describing: bool,
+    early: Vec<PeerSignal>,
     path: Option<Path>,
     shared: Rc<Shared>,
     events: mpsc::UnboundedSender<TransportEvent>,
@@ -75,12 +84,12 @@ struct Link {
 }
 
 impl Link {
-    async fn live(mut self, offer: bool, mut inbox: mpsc::UnboundedReceiver<Happening>) -> CloseReason {
+    async fn live(mut self, mut inbox: mpsc::UnboundedReceiver<Happening>) -> CloseReason {
         self.after(
             Duration::from_secs(CONNECT_TIMEOUT_SECS),
             Happening::ConnectTimeout,
         );
-        if offer {
+        if self.options.offer {
             self.negotiation.handle(Input::Needed);
         }
         loop {
@@ -106,7 +115,17 @@ impl Link {
                     signal,
                 }),
                 Action::Fail(reason) => return Some(CloseReason::Failed(reason)),
+                Action::Rollback if !self.opened => {
+                    // Chromium now and then gathers no candidates at all after a rollback. Nothing is connected yet,
+                    // so a fresh connection takes the other side's offer instead.
+                    match Connection::new(&self.options, &self.happenings, &self.shared) {
+                        Ok(connection) => self.connection = connection,
+                        Err(reason) => return Some(CloseReason::Failed(reason)),
+                    }
+                    self.negotiation.finished(Outcome::Done);
+                }
                 action => {
+                    self.describing = matches!(action, Action::Offer | Action::Answer);
                     let peer = self.connection.peer.clone();
                     self.work.push(Box::pin(async move {
                         Happening::Finished(Connection::perform(peer, action).await)
@@ -120,8 +139,17 @@ impl Link {
     fn take(&mut self, happening: Happening) -> Option<CloseReason> {
         match happening {
             Happening::Signal(signal) => self.negotiation.handle(Input::Remote(signal)),
+            Happening::Candidate(signal) if self.describing => self.early.push(signal),
             Happening::Candidate(signal) => self.negotiation.handle(Input::LocalCandidate(signal)),
-            Happening::Finished(outcome) => self.negotiation.finished(outcome),
+            Happening::Finished(outcome) => {
+                self.negotiation.finished(outcome);
+                if std::mem::take(&mut self.describing) {
+                    // Queued behind the description.
+                    for candidate in std::mem::take(&mut self.early) {
+                        self.negotiation.handle(Input::LocalCandidate(candidate));
+                    }
+                }
+            }
             Happening::Opened => self.open(),
             Happening::Frame(frame) => self.emit(TransportEvent::Frame {
                 link: self.link,
@@ -173,7 +201,7 @@ impl Link {
                 self.repairing = true;
                 self.repairs += 1;
                 self.after(REPAIR_TIMEOUT, Happening::RepairTimeout(self.repairs));
-                if !self.polite {
+                if !self.options.polite {
                     self.negotiation.handle(Input::Restart);
                 }
                 None
