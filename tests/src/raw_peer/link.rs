@@ -158,7 +158,7 @@ async fn carry_out(connection: &dyn PeerConnection, action: Action) -> Result<Ou
         Action::Rollback => {
             connection
                 .set_local_description(RTCSessionDescription::rollback(None)?)
-                .await?
+                .await?;
         }
         Action::AddCandidate(PeerSignal::Candidate {
             candidate,
