@@ -60,7 +60,7 @@ impl Guard {
     pub async fn lost(&mut self) {
         if (&mut self.lost).await.is_err() {
             // Let go, not stolen: whoever does that has dropped this guard.
-            futures::future::pending().await;
+            futures::future::pending::<()>().await;
         }
     }
 }
