@@ -26,12 +26,13 @@ async fn browser_and_native() -> Result<()> {
         rows.len() == 1 && rows[0].path == "direct" && rows[0].text.contains("native"),
         "{rows:?}"
     );
+    browser.peers().await?;
     browser.screenshot("status-direct").await?;
     let status = native.stop().await?;
     ensure!(status.success(), "a clean stop: {status}");
     browser
         .wait("the native peer is gone", sazanami_tests::SOON, async || {
-            Ok(browser.peers().await?.is_empty().then_some(()))
+            Ok((browser.peer_count().await? == 0).then_some(()))
         })
         .await
 }

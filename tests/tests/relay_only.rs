@@ -35,6 +35,7 @@ async fn browsers_through_the_relay() -> Result<()> {
         let said = rows.iter().all(|row| row.text.to_lowercase().contains("relayed"));
         ensure!(said, "the status does not say it: {rows:?}");
     }
+    a.peers().await?;
     a.screenshot("status-relayed").await
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, anyhow};
 use fantoccini::Locator;
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,9 +35,11 @@ const NOTES: &str =
 const PEER_ROWS: &str = "return [...document.querySelectorAll('[data-testid=peer]')].map(p => ({
     path: p.dataset.path ?? '', state: p.dataset.state ?? '', text: p.innerText }));";
 /// Opens the status panel, unless it is open.
-const OPEN_STATUS: &str = "if (document.querySelector('[data-testid=peer]')) return;
-    const count = document.querySelector('[data-testid=peer-count]');
-    (count?.closest('button') ?? count?.querySelector('button'))?.click();";
+const OPEN_STATUS: &str = "if (!document.querySelector('[role=dialog]'))
+    document.querySelector('[data-testid=peer-count]')?.click();";
+/// Whether nothing stands in any text area: a posted note leaves a new, empty one.
+const FIELD_IS_EMPTY: &str =
+    "return [...document.querySelectorAll('textarea')].every(field => field.value === '');";
 
 impl Browser {
     /// First visit: chooses a name, and waits for the timeline.
@@ -67,13 +70,7 @@ impl Browser {
         self.wait(
             &format!("the field is empty after posting {text:?}"),
             SOON,
-            async || {
-                Ok(field
-                    .prop("value")
-                    .await?
-                    .is_none_or(|value| value.is_empty())
-                    .then_some(()))
-            },
+            async || Ok(self.script::<bool>(FIELD_IS_EMPTY, vec![]).await?.then_some(())),
         )
         .await
     }
@@ -108,16 +105,53 @@ impl Browser {
         self.script(PEER_ROWS, vec![]).await
     }
 
-    /// Waits until as many peers are live and up to date.
+    /// How many connected peers the page shows beside the status.
+    pub async fn peer_count(&self) -> Result<usize> {
+        let count: String = self
+            .script(
+                "return document.querySelector('[data-testid=peer-count]').dataset.count;",
+                vec![],
+            )
+            .await?;
+        Ok(count.parse()?)
+    }
+
+    /// Waits until as many peers are live and up to date, by the status panel, which is closed again.
     pub async fn wait_for_live_peers(&self, count: usize) -> Result<Vec<PeerRow>> {
         let mut last = Vec::new();
         let found = self
-            .wait(&format!("{count} live peers"), START, async || {
-                last = self.peers().await?;
-                Ok((last.iter().filter(|peer| peer.state == "live").count() >= count).then(|| last.clone()))
-            })
+            .wait(
+                &format!("{count} live peers, each with its path"),
+                START,
+                async || {
+                    last = self.peers().await?;
+                    let live = last
+                        .iter()
+                        .filter(|peer| peer.state == "live" && peer.path != "unknown")
+                        .count();
+                    Ok((live >= count).then(|| last.clone()))
+                },
+            )
             .await;
-        found.with_context(|| format!("peers: {last:?}"))
+        let found = found.with_context(|| format!("peers: {last:?}"))?;
+        self.close_panel().await?;
+        Ok(found)
+    }
+
+    /// Closes the panel that is open, as a person does (Escape).
+    pub async fn close_panel(&self) -> Result<()> {
+        self.client()?
+            .active_element()
+            .await?
+            .send_keys(&char::from(Key::Escape).to_string())
+            .await?;
+        self.wait("the panel is closed", SOON, async || {
+            let open: bool = self
+                .script("return !!document.querySelector('[role=dialog]');", vec![])
+                .await?;
+            Ok((!open).then_some(()))
+        })
+        .await
     }
 
     /// Waits until the page shows this text anywhere.
