@@ -16,7 +16,7 @@ mod links;
 mod requests;
 mod server;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use nostr::prelude::{Event, Keys, Kind, PublicKey, SecretKey};
@@ -241,9 +241,14 @@ impl<S: Store> Node<S> {
                 stored.iter().for_each(|event| session.forward(event));
             }
         }
-        for event in stored {
+        for event in &stored {
             self.tell(event)?;
         }
+        // Profiles, follow lists, note counts: once for each person of the batch.
+        let people: BTreeSet<PublicKey> = stored.iter().map(|event| event.pubkey).collect();
+        people
+            .into_iter()
+            .for_each(|person| self.change(Change::Person(person)));
         Ok(outcomes)
     }
 
@@ -261,13 +266,9 @@ impl<S: Store> Node<S> {
                         self.change(Change::NoteRemoved(id));
                     }
                 }
-                self.change(Change::Person(event.pubkey));
             }
-            _ => {
-                self.change(Change::Person(event.pubkey));
-                // A peer's name may be in the list of peers.
-                self.network_changed = true;
-            }
+            // A peer's name may be in the list of peers.
+            _ => self.network_changed = true,
         }
         Ok(())
     }

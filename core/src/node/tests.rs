@@ -395,3 +395,23 @@ fn follow_rename_and_delete_are_seen_at_once() {
     assert_eq!(ask(&mut node, Command::Delete(note.id)), Ok(Reply::Done));
     assert_eq!(ask(&mut node, Command::Note(note.id)), Ok(Reply::Note(None)));
 }
+
+#[test]
+fn a_new_note_changes_its_authors_count() {
+    let mut node = online(1);
+    let post = Command::Post {
+        text: "さざなみ".into(),
+    };
+    node.handle(Input::Request(Request { id: 1, command: post }), NOW);
+    let told = |output: &Output| {
+        matches!(
+            output,
+            Output::Interface(FromNode::Changed(api::Change::Person(_)))
+        )
+    };
+    assert_eq!(outputs(&mut node).into_iter().filter(told).count(), 1);
+    let Ok(Reply::Me(Some(me))) = ask(&mut node, Command::Me) else {
+        panic!("no identity")
+    };
+    assert_eq!(me.notes, 1);
+}
