@@ -119,21 +119,44 @@ impl Desktop {
         Ok(path)
     }
 
+    /// Presses the left mouse button at a place of the display.
+    ///
+    /// # Errors
+    /// When there is no mouse.
+    pub fn click(&self, x: u32, y: u32) -> Result<()> {
+        self.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"])
+            .map(drop)
+    }
+
     /// How many colours the display shows: one for an empty window.
     ///
     /// # Errors
     /// When no picture can be taken.
     pub fn colours(&self) -> Result<usize> {
+        let colours = self.import(&["-format", "%k", "info:-"])?;
+        Ok(String::from_utf8(colours)?.trim().parse()?)
+    }
+
+    /// The pixels of a part of the display, `WIDTHxHEIGHT+X+Y`.
+    ///
+    /// # Errors
+    /// When no picture can be taken.
+    pub fn pixels(&self, part: &str) -> Result<Vec<u8>> {
+        self.import(&["-crop", part, "+repage", "-depth", "8", "rgb:-"])
+    }
+
+    fn import(&self, arguments: &[&str]) -> Result<Vec<u8>> {
         let display = format!(":{}", self.number);
         let output = Command::new("import")
-            .args(["-display", &display, "-window", "root", "-format", "%k", "info:-"])
+            .args(["-display", &display, "-window", "root"])
+            .args(arguments)
             .output()?;
         ensure!(
             output.status.success(),
             "import: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+        Ok(output.stdout)
     }
 
     /// The end of its log.

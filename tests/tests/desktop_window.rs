@@ -7,6 +7,9 @@ use sazanami_tests::{Desktop, NativePeer, START, Site, until};
 /// An empty window has one colour, text with smooth edges has many.
 const DRAWN: usize = 50;
 
+/// Where the notes are, in a window of 1080 × 800: below the tabs, left of the panel that counts milliseconds.
+const TIMELINE: &str = "620x320+60+480";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn desktop_window_posts_and_receives() -> Result<()> {
     if !Desktop::is_possible() {
@@ -35,13 +38,17 @@ async fn desktop_window_posts_and_receives() -> Result<()> {
     }
     named.with_context(|| desktop.log())?;
 
-    // A note that the peer writes now changes what the window shows.
-    let before = std::fs::read(desktop.screenshot("desktop-timeline-before")?)?;
+    // A note that the peer writes now changes what the timeline shows: it stands below everything that changes by
+    // itself, and is still before that.
+    let before = settled(&desktop).await?;
+    desktop.screenshot("desktop-timeline-before")?;
     peer.post("Arrives live in the window").await?;
-    until("the window shows the new note", START, async || {
-        Ok((std::fs::read(desktop.screenshot("desktop-timeline")?)? != before).then_some(()))
-    })
-    .await?;
+    let shown = until("the window shows the new note", START, async || {
+        Ok((desktop.pixels(TIMELINE)? != before).then_some(()))
+    });
+    shown.await.with_context(|| desktop.log())?;
+    settled(&desktop).await?;
+    desktop.screenshot("desktop-timeline")?;
 
     // Tab by tab to the compose box. Elsewhere Ctrl+Enter may open something, which Escape closes. No blanks in the
     // text: they press buttons.
@@ -73,6 +80,19 @@ async fn desktop_window_posts_and_receives() -> Result<()> {
         .with_context(|| desktop.log())?;
     ensure!(posted.content.contains("FromTheDesktop"), "{posted:?}");
     Ok(())
+}
+
+/// What the timeline shows once it is the same twice in a row.
+async fn settled(desktop: &Desktop) -> Result<Vec<u8>> {
+    let mut last = Vec::new();
+    until("the timeline stands still", START, async || {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let pixels = desktop.pixels(TIMELINE)?;
+        let still = pixels == last;
+        last = pixels;
+        Ok(still.then(|| last.clone()))
+    })
+    .await
 }
 
 async fn drawn(desktop: &Desktop) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Two browsers post to each other, in Japanese and English; a reload keeps everything, and who they are.
 
 use anyhow::{Result, ensure};
-use sazanami_tests::{Browser, Launch, Site, browser_is_here};
+use sazanami_tests::{Browser, Launch, SOON, Site, browser_is_here};
 
 const FROM_A: &str = "はじめまして、さざなみ。";
 const FROM_B: &str = "Hello from the other side";
@@ -27,6 +27,17 @@ async fn two_browsers_post_and_keep() -> Result<()> {
 
     a.post(FROM_A).await?;
     b.wait_for_note(FROM_A).await?;
+    // A moment later the live region tells people who do not see it.
+    b.wait("the arrival is announced", SOON, async || {
+        let spoken: String = b
+            .script(
+                "return document.querySelector('[data-testid=announcer]').innerText;",
+                vec![],
+            )
+            .await?;
+        Ok(spoken.contains(FROM_A).then_some(()))
+    })
+    .await?;
     b.post(FROM_B).await?;
     a.wait_for_note(FROM_B).await?;
     // The author's name has come along.

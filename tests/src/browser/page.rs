@@ -282,14 +282,19 @@ const BARE_ROUND_TRIPS: &str = "
     const [count, done] = arguments;
     (async () => {
         const [a, b] = [new RTCPeerConnection(), new RTCPeerConnection()];
-        a.onicecandidate = e => e.candidate && b.addIceCandidate(e.candidate);
-        b.onicecandidate = e => e.candidate && a.addIceCandidate(e.candidate);
+        // Candidates stand in the descriptions: one that comes before its description would be lost.
+        const gathered = c => new Promise(resolve => {
+            if (c.iceGatheringState === 'complete') return resolve();
+            c.onicegatheringstatechange = () => c.iceGatheringState === 'complete' && resolve();
+        });
         const channel = a.createDataChannel('bare');
         b.ondatachannel = e => { e.channel.onmessage = m => e.channel.send(m.data); };
         const open = new Promise(resolve => { channel.onopen = resolve; });
         await a.setLocalDescription(await a.createOffer());
+        await gathered(a);
         await b.setRemoteDescription(a.localDescription);
         await b.setLocalDescription(await b.createAnswer());
+        await gathered(b);
         await a.setRemoteDescription(b.localDescription);
         await open;
         const times = [];
