@@ -34,7 +34,9 @@ struct Channels {
 
 /// The platform's ends of the tree's backend, taken once by the root component.
 #[derive(Clone)]
-struct Ends(Rc<RefCell<Option<(NodePort, UnboundedSender<SessionState>, Started)>>>);
+struct Ends(Rc<RefCell<Option<PlatformEnds>>>);
+
+type PlatformEnds = (NodePort, UnboundedSender<SessionState>, Started);
 
 /// Opens the window and does not come back: closing the window ends the program.
 pub(crate) fn run(runtime: &Runtime, data_dir: &DataDir, options: Options) -> ! {

@@ -77,7 +77,7 @@ pub(crate) fn Home(me: PublicKey, ephemeral: Option<String>) -> Element {
             }
         }
         div { class: "visually-hidden", role: "status", "aria-live": "polite", "data-testid": "announcer",
-            {(ui.announcer.text)()}
+            {ui.announcer.spoken.read().words()}
         }
         SheetLayer {}
     }

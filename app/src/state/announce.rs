@@ -16,11 +16,38 @@ const NEWS_SECS: u64 = 600;
 /// Characters of a note that are read out.
 const SPOKEN: usize = 120;
 
-/// What a live region says.
+/// What the live region says, as data: the region puts it into the language of the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Spoken {
+    /// These words.
+    Words(String),
+    /// One note arrived.
+    Note(Note),
+    /// Several did.
+    Notes(usize),
+}
+
+impl Spoken {
+    /// Its words. Only where the translations are provided: in a component.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Words(words) => words.clone(),
+            Self::Note(note) => {
+                let name = note.author_name.as_deref().and_then(names::clean);
+                let name = name.unwrap_or_else(|| t!("person-unnamed"));
+                let text: String = note.content.chars().take(SPOKEN).collect();
+                t!("announce-note", name: name, text: text)
+            }
+            Self::Notes(count) => t!("announce-notes", count: *count),
+        }
+    }
+}
+
+/// Gathers what the live region says.
 #[derive(Clone, Copy)]
 pub(crate) struct Announcer {
-    /// The live region's text.
-    pub(crate) text: Signal<String>,
+    /// The live region's content.
+    pub(crate) spoken: Signal<Spoken>,
     count: Signal<usize>,
     last: Signal<Option<Note>>,
     host: CopyValue<Rc<dyn Host>>,
@@ -29,7 +56,7 @@ pub(crate) struct Announcer {
 impl Announcer {
     pub(crate) fn new(host: Rc<dyn Host>) -> Self {
         Self {
-            text: Signal::new(String::new()),
+            spoken: Signal::new(Spoken::Words(String::new())),
             count: Signal::new(0),
             last: Signal::new(None),
             host: CopyValue::new(host),
@@ -38,7 +65,7 @@ impl Announcer {
 
     /// Says something at once.
     pub(crate) fn say(&mut self, text: String) {
-        self.text.set(text);
+        self.spoken.set(Spoken::Words(text));
     }
 
     /// Says that notes arrived: one by its beginning, several by their number.
@@ -61,16 +88,10 @@ impl Announcer {
             host.sleep(GATHER).await;
             let count = std::mem::take(&mut *this.count.write());
             let last = this.last.write().take();
-            let text = match last {
-                Some(note) if count == 1 => {
-                    let name = note.author_name.as_deref().and_then(names::clean);
-                    let name = name.unwrap_or_else(|| t!("person-unnamed"));
-                    let text: String = note.content.chars().take(SPOKEN).collect();
-                    t!("announce-note", name: name, text: text)
-                }
-                _ => t!("announce-notes", count: count),
-            };
-            this.text.set(text);
+            this.spoken.set(match last {
+                Some(note) if count == 1 => Spoken::Note(note),
+                _ => Spoken::Notes(count),
+            });
         });
     }
 }

@@ -118,8 +118,8 @@ proptest! {
             let worked = a.step(&mut to_b) | b.step(&mut to_a);
             let (for_a, for_b) = (to_a.pop_front(), to_b.pop_front());
             if !worked && for_a.is_none() && for_b.is_none() { break; }
-            for_a.map(|s| a.negotiation.handle(Input::Remote(s)));
-            for_b.map(|s| b.negotiation.handle(Input::Remote(s)));
+            if let Some(s) = for_a { a.negotiation.handle(Input::Remote(s)); }
+            if let Some(s) = for_b { b.negotiation.handle(Input::Remote(s)); }
         }
         prop_assert_eq!(a.state, State::Stable);
         prop_assert_eq!(b.state, State::Stable);

@@ -12,7 +12,7 @@ const HASHED: &str = "/assets/sazanami-web-dxh1a2b3c4d5e6f.js";
 async fn with_web_app() -> (TestServer, TempDir) {
     let root = tempfile::tempdir().unwrap();
     let write = |path: &str, content: &str| {
-        fs::write(root.path().join(path.trim_start_matches('/')), content).unwrap()
+        fs::write(root.path().join(path.trim_start_matches('/')), content).unwrap();
     };
     fs::create_dir(root.path().join("assets")).unwrap();
     write("index.html", "<!doctype html>index");

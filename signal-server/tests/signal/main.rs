@@ -1,5 +1,5 @@
 //! The signal server over real sockets. What needs no socket is tested beside the code.
-
+#![allow(clippy::unwrap_used)]
 mod cloudflare;
 mod config;
 mod harness;
