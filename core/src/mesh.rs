@@ -19,6 +19,10 @@ pub const MAX_LINKS: usize = 12;
 pub const TARGET_LINKS: usize = 6;
 /// A peer with fewer links than this is let in even by a full one.
 pub const MIN_LINKS: usize = 3;
+/// Links that others made; the rest is kept for those that this peer chooses itself, so that nobody can surround it.
+const MAX_INCOMING: usize = 8;
+/// Links that others made and on which they have not proven who they are yet: an offer alone costs its sender nothing.
+const MAX_UNPROVEN: usize = 4;
 /// Attempts under way at once.
 const MAX_CONNECTING: usize = 4;
 /// Sessions remembered as worth trying.
@@ -42,12 +46,41 @@ struct Candidate {
     not_before: Millis,
 }
 
+/// The links that there are, counted by who made them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Made by this peer, or being made.
+    pub outgoing: usize,
+    /// Those of them that are being made.
+    pub connecting: usize,
+    /// Made by others, who have proven who they are.
+    pub incoming: usize,
+    /// Made by others, who have not proven it yet.
+    pub unproven: usize,
+}
+
+impl Links {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.outgoing + self.incoming + self.unproven
+    }
+
+    /// How many more this peer wants to make.
+    fn wanted(&self) -> usize {
+        let wanted = TARGET_LINKS.saturating_sub(self.outgoing + self.incoming);
+        let wanted = wanted.max(MIN_LINKS.saturating_sub(self.outgoing));
+        wanted
+            .min(MAX_LINKS.saturating_sub(self.total()))
+            .min(MAX_CONNECTING.saturating_sub(self.connecting))
+    }
+}
+
 /// What a full peer does with a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// There is room.
     Accept,
-    /// Give up a link for it.
+    /// Take it into the spare place, and give up another link once it has proven who it is.
     Displace,
     /// Say that it is full.
     Full,
@@ -82,18 +115,15 @@ impl Mesh {
         }
     }
 
-    /// The sessions to connect to now, given who is linked or being linked, and how many of those are being linked.
+    /// The sessions to connect to now, given who is linked or being linked.
     pub fn choose(
         &mut self,
         linked: impl Fn(&SessionId) -> bool,
-        links: usize,
-        connecting: usize,
+        links: Links,
         now: Millis,
         rng: &mut impl Rng,
     ) -> Vec<SessionId> {
-        let wanted = TARGET_LINKS
-            .saturating_sub(links)
-            .min(MAX_CONNECTING.saturating_sub(connecting));
+        let wanted = links.wanted();
         self.candidates
             .iter()
             .filter(|(id, candidate)| {
@@ -104,9 +134,9 @@ impl Mesh {
     }
 
     /// Whether to ask the signal server for a new sample; remembers that it was asked.
-    pub fn wants_sample(&mut self, links: usize, now: Millis) -> bool {
+    pub fn wants_sample(&mut self, links: Links, now: Millis) -> bool {
         let due = self.sampled.is_none_or(|at| now.since(at) >= RESAMPLE);
-        let wants = links < TARGET_LINKS && due;
+        let wants = links.wanted() > 0 && due;
         if wants {
             self.sampled = Some(now);
         }
@@ -119,8 +149,11 @@ impl Mesh {
     }
 
     /// What to do with a peer that wants in and says how many links it has.
-    pub fn admit(&mut self, links: usize, its_links: usize, now: Millis) -> Admission {
-        if links < MAX_LINKS {
+    pub fn admit(&mut self, links: Links, its_links: usize, now: Millis) -> Admission {
+        let others = links.incoming + links.unproven;
+        if links.unproven >= MAX_UNPROVEN || links.total() >= MAX_LINKS {
+            Admission::Full
+        } else if links.total() + 1 < MAX_LINKS && others < MAX_INCOMING {
             Admission::Accept
         } else if its_links < MIN_LINKS && self.displaced.is_none_or(|at| now.since(at) >= DISPLACE) {
             self.displaced = Some(now);
@@ -192,14 +225,52 @@ mod tests {
             .collect()
     }
 
+    fn made(outgoing: usize, connecting: usize) -> Links {
+        Links {
+            outgoing,
+            connecting,
+            ..Links::default()
+        }
+    }
+
     #[test]
     fn it_makes_a_few_links_and_no_more() {
         let (mut mesh, mut rng) = (Mesh::default(), StdRng::seed_from_u64(1));
         mesh.sampled(&sessions(16), NOW);
-        assert_eq!(mesh.choose(|_| false, 0, 0, NOW, &mut rng).len(), MAX_CONNECTING);
-        assert_eq!(mesh.choose(|_| false, 4, 3, NOW, &mut rng).len(), 1);
-        assert!(mesh.choose(|_| false, TARGET_LINKS, 0, NOW, &mut rng).is_empty());
-        assert!(mesh.choose(|_| true, 0, 0, NOW, &mut rng).is_empty());
+        let mut chosen = |linked: bool, links| mesh.choose(|_| linked, links, NOW, &mut rng).len();
+        assert_eq!(chosen(false, made(0, 0)), MAX_CONNECTING);
+        assert_eq!(chosen(false, made(4, 3)), 1);
+        assert_eq!(chosen(false, made(TARGET_LINKS, 0)), 0);
+        assert_eq!(chosen(true, made(0, 0)), 0);
+    }
+
+    #[test]
+    fn strangers_cannot_surround_a_peer() {
+        let (mut mesh, mut rng) = (Mesh::default(), StdRng::seed_from_u64(1));
+        mesh.sampled(&sessions(16), NOW);
+        let mut links = Links::default();
+        for _ in 0..100 {
+            match mesh.admit(links, 9, NOW) {
+                Admission::Accept => links.unproven += 1,
+                _ => break,
+            }
+        }
+        assert_eq!(links.unproven, MAX_UNPROVEN, "offers alone take few places");
+        assert!(
+            !mesh.choose(|_| false, links, NOW, &mut rng).is_empty(),
+            "and keep nobody from choosing"
+        );
+
+        let mut links = Links::default();
+        while mesh.admit(links, 9, NOW) == Admission::Accept {
+            links.incoming += 1;
+        }
+        assert_eq!(links.incoming, MAX_INCOMING);
+        assert_eq!(
+            mesh.choose(|_| false, links, NOW, &mut rng).len(),
+            MIN_LINKS,
+            "some are always its own choice"
+        );
     }
 
     #[test]
@@ -212,7 +283,7 @@ mod tests {
         for _ in 0..8 {
             mesh.failed(peer[0], now, &mut rng);
             let start = now;
-            while mesh.choose(|_| false, 0, 0, now, &mut rng).is_empty() {
+            while mesh.choose(|_| false, made(0, 0), now, &mut rng).is_empty() {
                 now = now + Duration::from_millis(100);
             }
             waits.push(now.since(start));
@@ -237,10 +308,16 @@ mod tests {
     #[test]
     fn a_full_peer_lets_a_lonely_one_in_but_not_a_crowd() {
         let mut mesh = Mesh::default();
-        assert_eq!(mesh.admit(MAX_LINKS - 1, 9, NOW), Admission::Accept);
-        assert_eq!(mesh.admit(MAX_LINKS, 9, NOW), Admission::Full);
-        assert_eq!(mesh.admit(MAX_LINKS, 0, NOW), Admission::Displace);
-        assert_eq!(mesh.admit(MAX_LINKS, 0, NOW), Admission::Full, "one at a time");
-        assert_eq!(mesh.admit(MAX_LINKS, 0, NOW + DISPLACE), Admission::Displace);
+        let (room, full) = (made(MAX_LINKS - 2, 0), made(MAX_LINKS - 1, 0));
+        assert_eq!(mesh.admit(room, 9, NOW), Admission::Accept);
+        assert_eq!(mesh.admit(full, 9, NOW), Admission::Full);
+        assert_eq!(mesh.admit(full, 0, NOW), Admission::Displace);
+        assert_eq!(mesh.admit(full, 0, NOW), Admission::Full, "one at a time");
+        assert_eq!(mesh.admit(full, 0, NOW + DISPLACE), Admission::Displace);
+        assert_eq!(
+            mesh.admit(made(MAX_LINKS, 0), 0, NOW + DISPLACE * 2),
+            Admission::Full,
+            "never past the limit"
+        );
     }
 }

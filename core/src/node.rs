@@ -173,6 +173,10 @@ impl<S: Store> Node<S> {
             }
             Input::Tick => self.tick(now),
         }
+        // A peer that keeps the node busy does not keep it from looking at the clock.
+        if now >= self.next_tick {
+            self.tick(now);
+        }
         self.send_frames();
     }
 

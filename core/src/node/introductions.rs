@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use nostr::prelude::PublicKey;
 use rand::RngExt;
-use rand::seq::IteratorRandom;
 
 use super::{Node, Output};
 use crate::identity;
@@ -71,6 +70,7 @@ impl<S: Store> Node<S> {
         }
         link.received = introduction.sequence;
         link.remote_attempt = Some(introduction.from_attempt);
+        link.remote_expires = introduction.expires;
         link.person = person.or(link.person);
         self.outputs
             .push_back(Output::Transport(TransportCommand::Signal { link: id, signal }));
@@ -112,14 +112,17 @@ impl<S: Store> Node<S> {
             {
                 return None;
             }
-            if link
-                .remote_attempt
-                .is_none_or(|known| known == introduction.from_attempt)
-            {
-                return Some(id);
-            }
-            if !is_offer || self.retired.contains(from, introduction.from_attempt) {
-                return None;
+            match link.remote_attempt {
+                Some(known) if known == introduction.from_attempt => return Some(id),
+                // A late candidate of an older attempt must not be taken for this one's.
+                None if is_offer || introduction.to_attempt.is_some() => return Some(id),
+                None => return None,
+                // Withheld by the server and delivered late: an older attempt does not end a newer one.
+                Some(_) if introduction.expires <= link.remote_expires => return None,
+                Some(_) if !is_offer || self.retired.contains(from, introduction.from_attempt) => {
+                    return None;
+                }
+                Some(_) => {}
             }
             // The other side has started anew: so does this one.
             self.drop_link(id, now, true);
@@ -130,13 +133,8 @@ impl<S: Store> Node<S> {
         {
             return None;
         }
-        match self.mesh.admit(self.links.len(), introduction.links, now) {
-            Admission::Accept => {}
-            Admission::Displace => {
-                if let Some(id) = self.links.keys().copied().choose(&mut self.rng) {
-                    self.drop_link(id, now, true);
-                }
-            }
+        match self.mesh.admit(self.counted_links(), introduction.links, now) {
+            Admission::Accept | Admission::Displace => {}
             Admission::Full => {
                 self.say_full(from, introduction.from_attempt, now);
                 return None;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use nostr::prelude::PublicKey;
 use rand::RngExt;
+use rand::seq::IteratorRandom;
 
 use super::api::{Change, Peer, PeerState, SignalState};
 use super::{Node, Output};
+use crate::mesh::{Links, MAX_LINKS};
 use crate::signaling::SessionId;
 use crate::store::Store;
 use crate::sync::{Env, Session, SessionEvent};
@@ -24,7 +26,11 @@ pub(super) struct Link {
     /// Proven in the introduction, and again on the link.
     pub(super) person: Option<PublicKey>,
     pub(super) attempt: u64,
+    /// The other side made it.
+    pub(super) incoming: bool,
     pub(super) remote_attempt: Option<u64>,
+    /// Of the newest introduction of that attempt, by the other side's clock.
+    pub(super) remote_expires: Millis,
     pub(super) sent: u64,
     pub(super) received: u64,
     pub(super) since: Millis,
@@ -66,18 +72,14 @@ impl<S: Store> Node<S> {
         if self.server.state != SignalState::Online || self.server.ice().is_none() {
             return;
         }
-        if self.mesh.wants_sample(self.links.len(), now) {
+        let links = self.counted_links();
+        if self.mesh.wants_sample(links, now) {
             self.join_lobby();
         }
-        let connecting = self.links.values().filter(|link| link.session.is_none()).count();
         let by_session = &self.by_session;
-        let chosen = self.mesh.choose(
-            |peer| by_session.contains_key(peer),
-            self.links.len(),
-            connecting,
-            now,
-            &mut self.rng,
-        );
+        let chosen = self
+            .mesh
+            .choose(|peer| by_session.contains_key(peer), links, now, &mut self.rng);
         for peer in chosen {
             self.open_link(peer, true, now);
         }
@@ -91,7 +93,9 @@ impl<S: Store> Node<S> {
             peer,
             person: None,
             attempt: self.rng.random(),
+            incoming: !offer,
             remote_attempt: None,
+            remote_expires: Millis::default(),
             sent: 0,
             received: 0,
             since: now,
@@ -250,6 +254,8 @@ impl<S: Store> Node<S> {
                     link.person = Some(person);
                     if self.mesh.is_banned(&person, now) {
                         self.drop_link(id, now, true);
+                    } else if self.links.len() >= MAX_LINKS {
+                        self.make_room(id, now);
                     }
                 }
             }
@@ -277,6 +283,33 @@ impl<S: Store> Node<S> {
             }
         }
         Ok(())
+    }
+
+    /// The spare place was taken by a peer that is somebody: another link is given up, one that others made first.
+    fn make_room(&mut self, newest: LinkId, now: Millis) {
+        let others = || self.links.iter().filter(|(id, _)| **id != newest);
+        let victim = others()
+            .filter(|(_, link)| link.incoming)
+            .map(|(id, _)| *id)
+            .choose(&mut self.rng);
+        if let Some(victim) = victim.or_else(|| others().map(|(id, _)| *id).next()) {
+            self.drop_link(victim, now, true);
+        }
+    }
+
+    pub(super) fn counted_links(&self) -> Links {
+        let mut links = Links::default();
+        for link in self.links.values() {
+            match &link.session {
+                _ if !link.incoming => {
+                    links.outgoing += 1;
+                    links.connecting += usize::from(link.session.is_none());
+                }
+                Some(session) if session.is_proven() => links.incoming += 1,
+                _ => links.unproven += 1,
+            }
+        }
+        links
     }
 
     /// Sends what sessions have to send, as far as their windows reach.

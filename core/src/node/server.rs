@@ -26,6 +26,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// Before `/turn` is asked again after it failed.
 const ICE_RETRY: Duration = Duration::from_secs(30);
+/// Introductions that wait for the server to come back; they expire by themselves.
+const MAX_UNSENT: usize = 256;
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
 
@@ -41,6 +43,7 @@ pub(super) struct Server {
     ice: Option<Vec<IceServer>>,
     ice_due: Millis,
     ice_asked: bool,
+    unsent: Vec<String>,
 }
 
 impl Server {
@@ -114,6 +117,12 @@ impl<S: Store> Node<S> {
                 // Even with all links made: in the lobby others find this peer.
                 self.mesh.asked(now);
                 self.join_lobby();
+                let unsent = std::mem::take(&mut self.server.unsent);
+                self.outputs.extend(
+                    unsent
+                        .into_iter()
+                        .map(|text| Output::Signal(SignalCommand::Send(text))),
+                );
                 self.tick(now);
             }
             ServerMessage::Members { topic, peers } if topic == Topic::lobby() => {
@@ -155,7 +164,12 @@ impl<S: Store> Node<S> {
 
     pub(super) fn tell_server(&mut self, message: &ClientMessage) {
         let text = serde_json::to_string(message).expect("these messages always serialise");
-        self.outputs.push_back(Output::Signal(SignalCommand::Send(text)));
+        if self.server.state == SignalState::Online || matches!(message, ClientMessage::Hello { .. }) {
+            self.outputs.push_back(Output::Signal(SignalCommand::Send(text)));
+        } else if matches!(message, ClientMessage::Relay { .. }) && self.server.unsent.len() < MAX_UNSENT {
+            // A broken path takes server and links down together: what repairs the links follows the welcome.
+            self.server.unsent.push(text);
+        }
     }
 
     fn hang_up(&mut self, now: Millis) {

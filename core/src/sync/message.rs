@@ -7,6 +7,22 @@ use nostr::prelude::{ClientMessage, Event, Filter, RelayMessage, SubscriptionId}
 /// Longest subscription id that is accepted, as NIP-01 has it.
 const MAX_SUBSCRIPTION_ID: usize = 64;
 
+const LABELS: [&str; 13] = [
+    "AUTH",
+    "REQ",
+    "CLOSE",
+    "EVENT",
+    "EOSE",
+    "CLOSED",
+    "NEG-OPEN",
+    "NEG-MSG",
+    "NEG-ERR",
+    "NEG-CLOSE",
+    "NOTICE",
+    "PING",
+    "PONG",
+];
+
 /// A message in either role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -70,6 +86,8 @@ pub enum Message {
     Ping(u64),
     /// `["PONG", <number>]`.
     Pong(u64),
+    /// Of another version of this protocol: to be ignored.
+    Unknown,
 }
 
 /// A text that is no message.
@@ -94,6 +112,7 @@ impl Message {
         let relay = matches!((label, second), ("AUTH" | "EVENT", b'"'))
             || matches!(label, "EOSE" | "CLOSED" | "NEG-ERR" | "NOTICE");
         match label {
+            _ if !LABELS.contains(&label) => Ok(Self::Unknown),
             "PING" | "PONG" => {
                 let (_, number): (&str, u64) = serde_json::from_str(text).map_err(NotAMessage::new)?;
                 Ok(if label == "PING" {
@@ -225,6 +244,7 @@ impl Message {
             Self::Notice(text) => RelayMessage::Notice(Cow::Borrowed(text)).as_json(),
             Self::Ping(number) => format!(r#"["PING",{number}]"#),
             Self::Pong(number) => format!(r#"["PONG",{number}]"#),
+            Self::Unknown => r#"["UNKNOWN",0]"#.to_owned(),
         }
     }
 }

@@ -26,14 +26,17 @@ const SEND_WINDOW: usize = crate::transport::SEND_BUFFER / 2;
 const MAX_CONTROL_BYTES: usize = 1024 * 1024;
 /// How long a peer may take to prove who it is.
 const GREETING_LIMIT: Duration = Duration::from_secs(15);
+/// Ids of events that an honest peer may have and this one does not keep; past it the peer is not honest.
+const MAX_REFUSED: usize = 10_000;
 /// Between two pings.
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Silence after which a peer counts as gone: three pings.
 const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
+#[cfg(test)]
 pub(super) use pull::PULL_BATCH;
 use pull::{Batch, Pull};
-use serve::Served;
+use serve::{ReconcileBudget, Served};
 
 /// What a session needs from its node while it works.
 pub struct Env<'a> {
@@ -94,6 +97,10 @@ pub struct Session {
     batches: BTreeMap<String, Batch>,
     fetched: usize,
     fetch_due: bool,
+    progress: Millis,
+    fell_behind: bool,
+    answered: bool,
+    budget: ReconcileBudget,
     refused: BTreeSet<EventId>,
     events: VecDeque<SessionEvent>,
 }
@@ -127,6 +134,10 @@ impl Session {
             batches: BTreeMap::new(),
             fetched: 0,
             fetch_due: false,
+            progress: now,
+            fell_behind: false,
+            answered: false,
+            budget: ReconcileBudget::default(),
             refused: BTreeSet::new(),
             events: VecDeque::new(),
         };
@@ -191,9 +202,10 @@ impl Session {
                     return self.end_hostile("an event is forged");
                 }
                 // Clocks and versions differ between honest peers.
-                Put::Invalid(_) => {
+                Put::Invalid(_) if self.refused.len() < MAX_REFUSED => {
                     self.refused.insert(event.id);
                 }
+                Put::Invalid(_) => return self.end_hostile("too many events that are not kept here"),
                 _ => {}
             }
         }
@@ -208,13 +220,17 @@ impl Session {
             return Ok(());
         }
         self.heard = env.now;
+        let mut size = 0;
         let message = match self.joiner.push(frame) {
-            Ok(Some(text)) => Message::parse(&text).map_err(|e| e.to_string()),
+            Ok(Some(text)) => {
+                size = text.len();
+                Message::parse(&text).map_err(|e| e.to_string())
+            }
             Ok(None) => return Ok(()),
             Err(error) => Err(error.to_string()),
         };
         match message {
-            Ok(message) => self.message(message, env),
+            Ok(message) => self.message(message, size, env),
             Err(reason) => {
                 self.end_hostile(&reason);
                 Ok(())
@@ -249,7 +265,14 @@ impl Session {
             self.end("the peer did not prove who it is");
         } else if self.is_late(now) {
             self.end("the peer did not answer");
-        } else if matches!(self.pull, Pull::Idle { next } if self.is_proven() && now >= next) {
+        } else if self.is_proven()
+            && matches!(self.pull, Pull::Idle { next } if self.fell_behind || now >= next)
+        {
+            // What was refused for its date may have become acceptable.
+            self.refused.clear();
+            if std::mem::take(&mut self.fell_behind) {
+                self.subscribe();
+            }
             self.reconcile(env)?;
         }
         if now >= self.next_ping && !self.ended {
@@ -261,13 +284,16 @@ impl Session {
         Ok(())
     }
 
-    fn message(&mut self, message: Message, env: &mut Env<'_>) -> Result<(), StoreError> {
+    fn message(&mut self, message: Message, size: usize, env: &mut Env<'_>) -> Result<(), StoreError> {
         match message {
             Message::Ping(number) => self.say(&Message::Pong(number)),
             Message::Pong(number) => {
                 if let Some((_, at)) = self.pinged.take_if(|(expected, _)| *expected == number) {
                     self.events.push_back(SessionEvent::RoundTrip(env.now.since(at)));
                 }
+            }
+            Message::Challenge(_) if std::mem::replace(&mut self.answered, true) => {
+                self.end_hostile("the peer asks for more than one proof");
             }
             Message::Challenge(challenge) => {
                 let proof = identity::prove(&self.keys, self.own, self.peer, &challenge, env.now);
@@ -284,7 +310,7 @@ impl Session {
                     Err(reason) => self.end_hostile(reason),
                 }
             }
-            Message::Notice(_) | Message::Auth(_) => {}
+            Message::Notice(_) | Message::Auth(_) | Message::Unknown => {}
             _ if !self.is_proven() => self.end_hostile("the peer asked before it proved who it is"),
             Message::Req { id, filter } => self.requested(id, *filter),
             Message::Close(id) => {
@@ -296,7 +322,7 @@ impl Session {
             }
             Message::NegMsg { id, message } => {
                 if let Some(set) = self.reconciliations.get(&id).cloned() {
-                    self.respond(id, &set, &message);
+                    self.reconciliation_continued(id, &set, &message, env.now);
                 } else {
                     self.learn(&id, &message, env)?;
                 }
@@ -305,7 +331,7 @@ impl Session {
                 self.reconciliations.remove(&id);
             }
             Message::NegErr { id, .. } | Message::Closed { id, .. } => self.refused_by_peer(&id, env),
-            Message::Event { id, event } => self.event(&id, *event, env)?,
+            Message::Event { id, event } => self.event(&id, *event, size, env)?,
             Message::Eose(id) => self.batch_done(&id),
         }
         Ok(())

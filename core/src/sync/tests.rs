@@ -333,7 +333,6 @@ fn nonsense_ends_the_session_and_stores_nothing() {
         "[]".to_owned(),
         r#"["EVENT"]"#.to_owned(),
         r#"["EVENT","x",{"id":1}]"#.to_owned(),
-        r#"["UNKNOWN","x"]"#.to_owned(),
         format!(r#"["NOTICE","{}"]"#, "a".repeat(300_000)),
         format!(r#"["REQ","{}",{{}}]"#, "i".repeat(65)),
         Message::Req {

@@ -12,14 +12,17 @@ use crate::sync::Message;
 use crate::sync::reconcile::{self, Set};
 use crate::time::Millis;
 
-/// Events asked for at once.
-pub(in crate::sync) const PULL_BATCH: usize = 128;
+/// Events asked for at once. Two batches of the largest events are 4 MiB: what a browser's page takes in ahead of its
+/// worker.
+pub(in crate::sync) const PULL_BATCH: usize = 32;
 /// Batches under way at once, so that the link is not idle for a round trip between them.
 const PULLS_AT_ONCE: usize = 2;
 /// Ids taken from one reconciliation; the rest comes in the next one.
 const MAX_NEED: usize = 200_000;
 /// Bytes of a batch that are kept before they are stored.
 const MAX_BATCH_BYTES: usize = 4 * MAX_EVENT_BYTES;
+/// What surrounds an event in its message, at most.
+const ENVELOPE_BYTES: usize = 256;
 /// How long an answer to a reconciliation or a pull may take without any progress.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Between two reconciliations of a session in which nothing seems to be missing: the delivery check.
@@ -49,14 +52,13 @@ pub(super) struct Batch {
     wanted: BTreeSet<EventId>,
     arrived: Vec<Event>,
     bytes: usize,
-    progress: Millis,
 }
 
 impl Session {
     pub(super) fn is_late(&self, now: Millis) -> bool {
         let waiting_since = match &self.pull {
             Pull::Reconciling { since, .. } => Some(*since),
-            _ => self.batches.values().map(|batch| batch.progress).min(),
+            _ => (!self.batches.is_empty()).then_some(self.progress),
         };
         waiting_since.is_some_and(|since| now.since(since) >= ANSWER_LIMIT)
     }
@@ -160,9 +162,9 @@ impl Session {
                         wanted,
                         arrived: Vec::new(),
                         bytes: 0,
-                        progress: env.now,
                     },
                 );
+                self.progress = env.now;
             }
         }
         if !self.batches.is_empty() || !matches!(self.pull, Pull::Fetching) {
@@ -181,7 +183,18 @@ impl Session {
         self.events.push_back(SessionEvent::Live);
     }
 
-    pub(super) fn event(&mut self, id: &str, event: Event, env: &mut Env<'_>) -> Result<(), StoreError> {
+    /// Takes an event that came in a message of `size` bytes.
+    pub(super) fn event(
+        &mut self,
+        id: &str,
+        event: Event,
+        size: usize,
+        env: &mut Env<'_>,
+    ) -> Result<(), StoreError> {
+        if size > MAX_EVENT_BYTES + ENVELOPE_BYTES {
+            self.end_hostile("an event is too large");
+            return Ok(());
+        }
         if self.live_id.as_deref() == Some(id) {
             // Deduplicated before anybody spends time on its signature.
             if env.store.known(&event.id)? == Known::No && !self.refused.contains(&event.id) {
@@ -197,8 +210,8 @@ impl Session {
             self.end_hostile("the peer sent an event that nobody asked for");
             return Ok(());
         }
-        batch.progress = env.now;
-        batch.bytes += event.content.len();
+        self.progress = env.now;
+        batch.bytes += size;
         batch.arrived.push(event);
         if batch.bytes > MAX_BATCH_BYTES {
             let arrived = std::mem::take(&mut batch.arrived);
@@ -222,11 +235,8 @@ impl Session {
 
     pub(super) fn refused_by_peer(&mut self, id: &str, env: &mut Env<'_>) {
         if self.live_id.as_deref() == Some(id) {
-            // We fell behind: subscribe anew, and reconcile what was missed.
-            self.subscribe();
-            if let Pull::Idle { next } = &mut self.pull {
-                *next = env.now;
-            }
+            // We fell behind: subscribe anew and reconcile what was missed, at the next tick and not sooner.
+            self.fell_behind = true;
         } else if self.batches.remove(id).is_some()
             || matches!(&self.pull, Pull::Reconciling { id: own, .. } if own == id)
         {

@@ -1,6 +1,7 @@
 //! What a peer asks of us: subscriptions to new events, pulls, reconciliations.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, MatchEventOptions};
 
@@ -8,17 +9,47 @@ use super::{Env, Session};
 use crate::store::{Store, StoreError};
 use crate::sync::Message;
 use crate::sync::reconcile::{self, Set};
+use crate::time::Millis;
 
 /// Batches that a peer may have under way with us.
 const MAX_SERVED_PULLS: usize = 4;
-/// Ids in one pull; twice what this version asks for.
-const MAX_PULL_IDS: usize = 2 * super::PULL_BATCH;
+/// Ids in one pull.
+const MAX_PULL_IDS: usize = 256;
 /// Subscriptions to new events that a peer may have with us.
 const MAX_SUBSCRIPTIONS: usize = 4;
 /// Reconciliations that a peer may have under way with us; each holds a snapshot of a set.
 const MAX_RECONCILIATIONS: usize = 2;
 /// Events waiting to be forwarded; past it the subscription is closed and the peer reconciles instead.
 const MAX_LIVE_QUEUE: usize = 5_000;
+
+/// Reconciliations that a peer may open in [`BUDGET_PERIOD`]: each may read the whole index.
+const MAX_OPENS: u32 = 20;
+/// Reconciliation messages that a peer may send in [`BUDGET_PERIOD`]: a set of a million takes about twenty.
+const MAX_NEG_MESSAGES: u32 = 600;
+/// How long a budget lasts.
+const BUDGET_PERIOD: Duration = Duration::from_secs(60);
+
+/// What a peer may still ask for in this period; answers cost more than questions.
+#[derive(Debug, Default)]
+pub(super) struct ReconcileBudget {
+    since: Millis,
+    opens: u32,
+    messages: u32,
+}
+
+impl ReconcileBudget {
+    fn spend(&mut self, open: bool, now: Millis) -> bool {
+        if now.since(self.since) >= BUDGET_PERIOD {
+            *self = Self {
+                since: now,
+                ..Self::default()
+            };
+        }
+        self.opens += u32::from(open);
+        self.messages += 1;
+        self.opens <= MAX_OPENS && self.messages <= MAX_NEG_MESSAGES
+    }
+}
 
 /// A batch that the peer asked for: what is still to be sent.
 #[derive(Debug)]
@@ -92,7 +123,7 @@ impl Session {
         };
         let full =
             self.reconciliations.len() >= MAX_RECONCILIATIONS && !self.reconciliations.contains_key(&id);
-        if plain != *filter || full {
+        if plain != *filter || full || !self.budget.spend(true, env.now) {
             self.say(&Message::NegErr {
                 id,
                 reason: "blocked: not this filter, or too many at once".to_owned(),
@@ -105,7 +136,19 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn respond(&mut self, id: String, set: &Set, message: &[u8]) {
+    pub(super) fn reconciliation_continued(&mut self, id: String, set: &Set, message: &[u8], now: Millis) {
+        if self.budget.spend(false, now) {
+            self.respond(id, set, message);
+        } else {
+            self.reconciliations.remove(&id);
+            self.say(&Message::NegErr {
+                id,
+                reason: "rate-limited: too many messages".to_owned(),
+            });
+        }
+    }
+
+    fn respond(&mut self, id: String, set: &Set, message: &[u8]) {
         match reconcile::respond(set, message) {
             Ok(message) => self.say(&Message::NegMsg { id, message }),
             Err(error) => self.end_hostile(&error.to_string()),
