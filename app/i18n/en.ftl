@@ -216,6 +216,7 @@ error-name-long = The name is too long: at most { $count } characters.
 error-not-a-key = This is not a secret key. It begins with nsec1 and has 63 characters.
 error-no-identity = There is no key on this device yet. Reload and start again.
 error-already-signed-up = There is already a key on this device.
+error-not-yet-synced = Your profile has not arrived on this device yet. Wait until somebody is connected, then try again.
 error-not-yours = Only your own posts can be deleted.
 error-full = There is no space left on this device. Free some and try again.
 error-storage = It could not be saved on this device. Try again; if it happens again, reload.

@@ -15,6 +15,7 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::NotAKey => t!("error-not-a-key"),
         RequestError::NoIdentity => t!("error-no-identity"),
         RequestError::AlreadySignedUp => t!("error-already-signed-up"),
+        RequestError::NotYetSynced => t!("error-not-yet-synced"),
         RequestError::NotYours => t!("error-not-yours"),
         RequestError::Full => t!("error-full"),
         RequestError::Storage(reason) => {

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Vault, VaultError};
 use crate::mesh::Mesh;
 use crate::signaling::{IceServers, SessionId};
-use crate::social::{read_deletion, read_profile};
+use crate::social::{read_deletion, read_profile, shown_name};
 use crate::store::{Note, Put, Store, StoreError};
 use crate::sync::ReconcileSets;
 use crate::time::Millis;
@@ -278,7 +278,10 @@ impl<S: Store> Node<S> {
     }
 
     fn name_of(&self, person: &PublicKey) -> Result<Option<String>, StoreError> {
-        Ok(self.store.profile(person)?.and_then(|profile| profile.name))
+        Ok(self
+            .store
+            .profile(person)?
+            .and_then(|profile| shown_name(&profile)))
     }
 
     fn note(&self, event: &Event) -> Result<Note, StoreError> {

@@ -45,15 +45,37 @@ pub enum TextError {
     TooLong,
 }
 
-/// A name as it is stored: trimmed, inner white space and control characters folded to single spaces.
+/// A name as it is stored: trimmed, inner white space and invisible characters folded to single spaces.
 ///
 /// # Errors
 /// Empty, or over [`MAX_NAME_CHARS`].
 pub fn clean_name(name: &str) -> Result<String, TextError> {
-    let folded = name
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|part| !part.is_empty());
-    check(&folded.collect::<Vec<_>>().join(" "), MAX_NAME_CHARS)
+    check(&fold(name), MAX_NAME_CHARS)
+}
+
+/// The name of a profile as it is shown: folded as [`clean_name`] does and cut to [`MAX_NAME_CHARS`], since anybody
+/// may write anything; `None` when nothing is left.
+pub fn shown_name(profile: &Profile) -> Option<String> {
+    let cut: String = fold(profile.name.as_deref()?)
+        .chars()
+        .take(MAX_NAME_CHARS)
+        .collect();
+    let cut = cut.trim_end();
+    (!cut.is_empty()).then(|| cut.to_owned())
+}
+
+fn fold(name: &str) -> String {
+    let parts = name.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
+    parts
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Zero-width and direction-changing characters (UTR 36): they make one name look like another. The joiners U+200C
+/// and U+200D stay, since scripts and emoji need them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// A note's text as it is posted: trimmed at its end, checked against [`MAX_NOTE_CHARS`].
@@ -184,6 +206,24 @@ mod tests {
         assert_eq!(
             clean_name(&"あ".repeat(MAX_NAME_CHARS + 1)),
             Err(TextError::TooLong)
+        );
+    }
+
+    #[test]
+    fn a_name_cannot_hide_or_turn_its_letters() {
+        assert_eq!(clean_name("al\u{202E}ecila\u{200B}"), Ok("al ecila".into()));
+        let named = |name: String| Profile {
+            name: Some(name),
+            ..Profile::default()
+        };
+        assert_eq!(shown_name(&named("\u{FEFF} \n".into())), None);
+        assert_eq!(
+            shown_name(&named("あ".repeat(60_000))),
+            Some("あ".repeat(MAX_NAME_CHARS))
+        );
+        assert_eq!(
+            shown_name(&named("👩\u{200D}🚀".into())),
+            Some("👩\u{200D}🚀".into())
         );
     }
 

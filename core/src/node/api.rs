@@ -118,6 +118,9 @@ pub enum RequestError {
     /// There is an identity already: another one would replace it.
     #[error("there is an identity on this device already")]
     AlreadySignedUp,
+    /// The key was imported and nothing of it has arrived yet: a change now would replace a list that is elsewhere.
+    #[error("the imported profile has not arrived yet: connect to somebody first")]
+    NotYetSynced,
     /// Only own notes can be deleted.
     #[error("this note is somebody else's, or not here")]
     NotYours,

@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand::seq::IteratorRandom;
 
 use super::api::{Change, Peer, PeerState, SignalState};
+use super::requests::UNSYNCED;
 use super::{Node, Output};
 use crate::mesh::{Links, MAX_LINKS};
 use crate::signaling::SessionId;
@@ -233,7 +234,7 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn session_event(
+    pub(super) fn session_event(
         &mut self,
         id: LinkId,
         event: SessionEvent,
@@ -265,7 +266,13 @@ impl<S: Store> Node<S> {
                     session.stored(&events, &outcomes);
                 }
             }
-            SessionEvent::Live => self.network_changed = true,
+            SessionEvent::Live => {
+                self.network_changed = true;
+                // What others hold of an imported identity is here now.
+                if self.store.setting(UNSYNCED)?.is_some() {
+                    self.store.set_setting(UNSYNCED, None)?;
+                }
+            }
             SessionEvent::RoundTrip(rtt) => {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.rtt = Some(rtt);

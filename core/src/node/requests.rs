@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nostr::prelude::{EventId, Keys, Kind, PublicKey};
+use nostr::prelude::{Event, EventId, Keys, Kind, PublicKey};
 
 use super::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
 use super::{Node, fresh_keys};
@@ -11,6 +11,8 @@ use crate::social::{self, Profile, clean_name, clean_note};
 use crate::store::{Note, Put, Scope, Store, StoreError};
 use crate::time::Millis;
 
+/// The setting that says that an imported identity's own events have not arrived yet.
+pub(super) const UNSYNCED: &str = "identity-unsynced";
 /// Most notes in a page.
 const MAX_PAGE: usize = 200;
 /// Longest name and value of a setting, in bytes.
@@ -55,6 +57,9 @@ impl<S: Store> Node<S> {
             }
             Command::Import { nsec } => {
                 let keys = parse_nsec(&nsec).map_err(|identity::NotAKey| RequestError::NotAKey)?;
+                if self.me.is_none() {
+                    self.store.set_setting(UNSYNCED, Some("imported"))?;
+                }
                 self.become_somebody(keys, now)?;
                 Reply::Me(self.own_person()?)
             }
@@ -139,6 +144,14 @@ impl<S: Store> Node<S> {
         })
     }
 
+    /// An imported identity has a profile and a follow list somewhere: a new one, dated now, would replace it for good.
+    fn check_synced(&self, previous: Option<&Event>) -> Result<(), RequestError> {
+        if previous.is_none() && self.store.setting(UNSYNCED)?.is_some() {
+            return Err(RequestError::NotYetSynced);
+        }
+        Ok(())
+    }
+
     fn post(&mut self, text: &str, now: Millis) -> Result<Note, RequestError> {
         let text = clean_note(text)?;
         let me = self.me()?.public_key();
@@ -166,6 +179,7 @@ impl<S: Store> Node<S> {
     fn follow(&mut self, person: PublicKey, follow: bool, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
         let previous = self.store.replaceable(&me.public_key(), Kind::ContactList)?;
+        self.check_synced(previous.as_ref())?;
         let at = after(
             previous.as_ref().map(|event| event.created_at.as_secs()),
             now,
@@ -180,6 +194,7 @@ impl<S: Store> Node<S> {
     fn rename(&mut self, name: String, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
         let previous = self.store.replaceable(&me.public_key(), Kind::Metadata)?;
+        self.check_synced(previous.as_ref())?;
         let at = after(
             previous.as_ref().map(|event| event.created_at.as_secs()),
             now,
@@ -196,7 +211,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Stores an own replaceable event; says so when another device has written one that lies ahead of the clock.
-    fn replace(&mut self, event: nostr::prelude::Event, now: Millis) -> Result<(), RequestError> {
+    fn replace(&mut self, event: Event, now: Millis) -> Result<(), RequestError> {
         match self.take_in(&[event], None, now)?.as_slice() {
             [Put::Stored] => Ok(()),
             other => Err(RequestError::Storage(format!(

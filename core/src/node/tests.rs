@@ -415,3 +415,86 @@ fn a_new_note_changes_its_authors_count() {
     };
     assert_eq!(me.notes, 1);
 }
+
+#[test]
+fn an_imported_follow_list_is_not_replaced_before_it_has_arrived() {
+    let mut node = node(1);
+    let nsec = identity::nsec(&Keys::generate());
+    ask(&mut node, Command::Import { nsec }).unwrap();
+    let friend = Keys::generate().public_key();
+    let follow = Command::Follow {
+        person: friend,
+        follow: true,
+    };
+    assert_eq!(ask(&mut node, follow.clone()), Err(RequestError::NotYetSynced));
+    assert_eq!(
+        ask(&mut node, Command::Rename { name: "波".into() }),
+        Err(RequestError::NotYetSynced)
+    );
+    node.session_event(LinkId(1), crate::sync::SessionEvent::Live, NOW)
+        .unwrap();
+    assert_eq!(ask(&mut node, follow), Ok(Reply::Done));
+}
+
+#[test]
+fn an_offer_that_was_withheld_does_not_end_a_newer_link() {
+    let (mut node, stranger) = (online(1), Stranger::new());
+    let own = node.session_id();
+    let newer = Introduction {
+        from_attempt: 10,
+        expires: Millis(NOW.0 + LIFETIME_MS),
+        proof: Some(Box::new(identity::prove(
+            &stranger.person,
+            stranger.id(),
+            own,
+            "10",
+            NOW,
+        ))),
+        ..stranger.offer(own)
+    };
+    hear(&mut node, &stranger.say(&newer, own), NOW);
+    assert_eq!(effects(&mut node).0.len(), 1);
+    let withheld = Introduction {
+        expires: Millis(NOW.0 + LIFETIME_MS - 30_000),
+        ..stranger.offer(own)
+    };
+    hear(&mut node, &stranger.say(&withheld, own), NOW);
+    assert_eq!(effects(&mut node), (vec![], 0));
+}
+
+#[test]
+fn offers_alone_take_few_places() {
+    let mut node = online(1);
+    let own = node.session_id();
+    for _ in 0..30 {
+        let stranger = Stranger::new();
+        hear(&mut node, &stranger.say(&stranger.offer(own), own), NOW);
+    }
+    assert_eq!(effects(&mut node).0.len(), 4);
+}
+
+#[test]
+fn what_repairs_a_link_waits_for_the_server() {
+    let (mut node, stranger) = (online(1), Stranger::new());
+    let own = node.session_id();
+    hear(&mut node, &stranger.say(&stranger.offer(own), own), NOW);
+    node.handle(Input::Signal(SignalEvent::Closed("gone".into())), NOW);
+    outputs(&mut node);
+    let answer = PeerSignal::Answer("v=0".into());
+    node.handle(
+        Input::Transport(TransportEvent::Signal {
+            link: LinkId(1),
+            signal: answer,
+        }),
+        NOW,
+    );
+    let sends = |node: &mut Node<MemoryStore>| {
+        let sent = outputs(node).into_iter().filter(
+            |output| matches!(output, Output::Signal(SignalCommand::Send(text)) if text.contains("relay")),
+        );
+        sent.count()
+    };
+    assert_eq!(sends(&mut node), 0);
+    hear(&mut node, &ServerMessage::Welcome, NOW);
+    assert_eq!(sends(&mut node), 1);
+}

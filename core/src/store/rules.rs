@@ -11,7 +11,7 @@ use std::io;
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::{Cursor, Invalid, Known, Note, Page, Put, StoreError};
-use crate::social::{KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, MAX_NAME_CHARS, read_deletion, read_profile};
+use crate::social::{self, KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, read_deletion, read_profile};
 use crate::time::Millis;
 
 /// The tables that admission works on, within one transaction.
@@ -146,18 +146,7 @@ fn fits(event: &Event) -> bool {
 /// The name that a profile event gives its author: white space and control characters folded, cut to
 /// [`MAX_NAME_CHARS`]; `None` when nothing is left.
 pub(super) fn shown_name(profile: &Event) -> Option<String> {
-    let name = read_profile(profile).name?;
-    let folded = name
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|part| !part.is_empty());
-    let cut: String = folded
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(MAX_NAME_CHARS)
-        .collect();
-    let cut = cut.trim_end();
-    (!cut.is_empty()).then(|| cut.to_owned())
+    social::shown_name(&read_profile(profile))
 }
 
 /// A page from at least `limit + 1` notes where there are as many: the one too many tells that it goes on.
@@ -272,8 +261,8 @@ mod tests {
         assert_eq!(shown(" 波\u{0}\nの  音\t").as_deref(), Some("波 の 音"));
         assert_eq!(shown(" \u{0} "), None);
         assert_eq!(
-            shown(&"🌊".repeat(MAX_NAME_CHARS + 9)),
-            Some("🌊".repeat(MAX_NAME_CHARS))
+            shown(&"🌊".repeat(social::MAX_NAME_CHARS + 9)),
+            Some("🌊".repeat(social::MAX_NAME_CHARS))
         );
         assert_eq!(shown_name(&profile(r#"{"name":7}"#)), None);
     }

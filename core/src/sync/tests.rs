@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nostr::prelude::{Event, EventId, Filter, Keys, Kind};
+use nostr::prelude::{Event, EventBuilder, EventId, Filter, FinalizeEvent, Keys, Kind, Tag};
 
 use super::frame::split;
 use super::session::PULL_BATCH;
@@ -450,4 +450,57 @@ fn filters_that_would_cost_a_scan_are_refused_in_words() {
         );
         assert_eq!(pair.a.ended, None);
     }
+}
+
+#[test]
+fn an_event_past_the_limit_ends_the_session_unread() {
+    let (mut pair, attacker) = attacked();
+    let tags = std::iter::repeat_n(Tag::custom("x", [""]), 10_000);
+    let huge = EventBuilder::new(Kind::TextNote, "")
+        .tags(tags)
+        .custom_created_at(START.timestamp())
+        .finalize(&attacker)
+        .unwrap();
+    let live = pair.a.session.live_id().expect("it has subscribed").to_owned();
+    say(
+        &mut pair,
+        &Message::Event {
+            id: live,
+            event: Box::new(huge),
+        }
+        .to_json(),
+    );
+    assert_eq!(pair.a.ended, Some(("an event is too large".into(), true)));
+    assert_eq!(pair.a.arrived, 0);
+}
+
+#[test]
+fn questions_that_cost_more_than_they_are_worth_are_rationed() {
+    let (mut pair, _) = attacked();
+    pair.a.frames();
+    for since in 0..30u64 {
+        let filter = Box::new(
+            Filter::new()
+                .kinds(KINDS)
+                .since(nostr::prelude::Timestamp::from(since)),
+        );
+        let open = Message::NegOpen {
+            id: "x".into(),
+            filter,
+            message: vec![0x61],
+        };
+        say(&mut pair, &open.to_json());
+        say(&mut pair, &Message::NegClose("x".into()).to_json());
+    }
+    let answers = String::from_utf8_lossy(&pair.a.frames().concat()).into_owned();
+    assert!(answers.contains("NEG-ERR") && pair.a.ended.is_none());
+    say(&mut pair, &Message::Challenge("again".into()).to_json());
+    assert!(matches!(pair.a.ended, Some((_, true))));
+}
+
+#[test]
+fn what_a_later_version_says_is_ignored() {
+    let (mut pair, _) = attacked();
+    say(&mut pair, r#"["LATER","x",{}]"#);
+    assert_eq!(pair.a.ended, None);
 }
