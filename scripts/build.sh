@@ -18,6 +18,8 @@ build_web() {
   # Set before the build, so that what is edited meanwhile counts as newer.
   local begun="$target/web.stamp.new" log="$target/web.log"
   touch "$begun"
+  # Hashed files of earlier builds would stay beside the new ones.
+  rm -rf "$web_root"
   (cd "$root" && NO_DOWNLOADS=1 dx bundle --web -p sazanami-web --release) 2>&1 | tee "$log"
   # dx prints this, keeps the unoptimised file and exits with 0.
   if grep -q "wasm-opt failed" "$log"; then die "wasm-opt failed: see above"; fi

@@ -17,8 +17,9 @@ pub(super) const UNSYNCED: &str = "identity-unsynced";
 const MAX_PAGE: usize = 200;
 /// Longest name and value of a setting, in bytes.
 const MAX_SETTING: (usize, usize) = (64, 64 * 1024);
-/// How far ahead of the clock an own note may be dated, so that own notes keep their order within a second.
-const NOTE_AHEAD: Duration = Duration::from_secs(60);
+/// How far ahead of the clock an own note may be dated, so that own notes keep their order within a second: a burst of
+/// 300. It leaves others' clocks ten minutes of error.
+const NOTE_AHEAD: Duration = Duration::from_secs(300);
 /// The same for a profile or a follow list, which must be newer than the one it replaces to be kept anywhere.
 const REPLACEABLE_AHEAD: Duration = Duration::from_secs(social::MAX_FUTURE_SECS);
 

@@ -11,6 +11,7 @@ use futures::{SinkExt, StreamExt};
 use nostr::prelude::Keys;
 use sazanami_core::node::api::{Command, Reply};
 use sazanami_core::signaling::{ClientMessage, PROTOCOL_VERSION, ServerMessage, Topic, hello_proof};
+use sazanami_core::store::Scope;
 use sazanami_core::time::Millis;
 use sazanami_tests::{Browser, NativePeer, SOON, Site, web_root};
 use tokio::time::timeout;
@@ -93,7 +94,7 @@ const WHEN_SHOWN: &str = "
 /// The moment at which a text is on the page.
 const WHEN_TEXT: &str = "
     const [text, done] = arguments;
-    const shown = () => [...document.querySelectorAll('[data-testid=note]')].some(note => note.innerText.includes(text));
+    const shown = () => [...document.querySelectorAll('[data-testid=note]')].some(note => note.textContent.includes(text));
     const end = () => done(performance.timeOrigin + performance.now());
     if (shown()) return end();
     const observer = new MutationObserver(() => { if (shown()) { observer.disconnect(); end(); } });
@@ -183,7 +184,17 @@ async fn catching_up(missed: usize) -> Result<()> {
         bail!("unexpected reply")
     };
     ensure!(!network.peers.is_empty(), "the newcomer has left");
-    browser.wait_for_note(&format!("missed {}", missed - 1)).await?;
+    let newest = Command::Timeline {
+        scope: Scope::Everyone,
+        before: None,
+        limit: 1,
+    };
+    let Reply::Page(page) = peer.ask(newest).await? else {
+        bail!("unexpected reply")
+    };
+    for note in page.notes {
+        browser.wait_for_note(&note.content).await?;
+    }
     row(
         &format!("{missed} missed posts, from the timeline's opening to “live” (connecting included)"),
         format!("{:.1} s", took.as_secs_f64()),
