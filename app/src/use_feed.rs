@@ -189,7 +189,9 @@ async fn refollow(scope: Scope, mut handle: FeedHandle, node: &Node) {
 async fn wanted(scope: Scope, note: &Note, node: &Node, followed: &mut HashMap<PublicKey, bool>) -> bool {
     match scope {
         Scope::Everyone => true,
-        Scope::Author(author) => note.author == author,
+        Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
+            note.author == author
+        }
         Scope::FollowedBy(owner) if owner == note.author => true,
         Scope::FollowedBy(_) => {
             if let Some(known) = followed.get(&note.author) {

@@ -291,6 +291,9 @@ impl<S: Store> Node<S> {
             author_name: self.name_of(&event.pubkey)?,
             created_at: event.created_at.as_secs(),
             content: event.content.clone(),
+            references: crate::social::References::default(),
+            counts: crate::store::Counts::default(),
+            repost: None,
         })
     }
 

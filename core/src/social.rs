@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Millis;
 
+mod references;
+mod ring;
+
+pub use references::{Media, References};
+pub use ring::Ring;
+
 /// Kinds that Sazanami keeps and carries.
 pub const KINDS: [Kind; 4] = [
     Kind::Metadata,

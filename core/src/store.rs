@@ -4,10 +4,12 @@
 //! how they open the connection); [`MemoryStore`] serves the simulation and sessions without storage. Both run one
 //! conformance suite (`conformance`, feature `conformance`).
 
-use nostr::prelude::{Event, EventId, Filter, PublicKey};
+use std::collections::BTreeSet;
+
+use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 use serde::{Deserialize, Serialize};
 
-use crate::social::Profile;
+use crate::social::{Profile, References, Ring};
 use crate::time::Millis;
 
 mod boxed;
@@ -31,8 +33,13 @@ pub enum Put {
     Duplicate,
     /// A newer profile or follow list of the same person is there (NIP-01, replaceable events).
     Superseded,
-    /// Its author has asked to forget it (NIP-09).
+    /// Its author has asked to forget it (NIP-09), or everything of theirs (NIP-62).
     Deleted,
+    /// Past its time (NIP-40).
+    Expired,
+    /// A valid event of somebody else for which there is no room: the budget of its author's ring is used up, or the
+    /// disk is full.
+    NoRoom,
     /// Refused.
     Invalid(Invalid),
 }
@@ -55,6 +62,65 @@ pub enum Invalid {
     /// Over [`crate::social::MAX_FUTURE_SECS`] ahead of the clock.
     #[error("the event lies in the future")]
     Future,
+}
+
+/// A stored event as far as reconciliation sets look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Where it stands in a set.
+    pub item: Item,
+    /// Who wrote it.
+    pub author: PublicKey,
+    /// Its kind.
+    pub kind: Kind,
+}
+
+impl Entry {
+    /// Of an event.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            item: Item {
+                created_at: event.created_at.as_secs(),
+                id: event.id,
+            },
+            author: event.pubkey,
+            kind: event.kind,
+        }
+    }
+}
+
+/// What the transactions since the last look have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Stored since then.
+    pub added: Vec<Entry>,
+    /// No longer stored: deleted, superseded, expired, dropped for space.
+    pub removed: Vec<Entry>,
+    /// Queries whose answer is another one now.
+    pub queries: BTreeSet<Query>,
+}
+
+/// A query whose answer changed: a screen that shows it asks again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Query {
+    /// Notes and reposts of one person: their own page, and every timeline that they are part of.
+    Notes(PublicKey),
+    /// The replies below a note (its thread's root), or the note itself.
+    Thread(EventId),
+    /// What is counted of a note: replies, reposts, reactions.
+    Counts(EventId),
+    /// A hashtag, in lower case.
+    Hashtag(String),
+    /// A person's profile.
+    Profile(PublicKey),
+    /// Whom a person follows.
+    Follows(PublicKey),
+    /// What concerns the person of this device.
+    Notifications,
+    /// Whom the person of this device has muted: every list of notes.
+    Mutes,
+    /// A list (NIP-51) of a person.
+    Lists(PublicKey),
 }
 
 /// What is known of an id, answered without reading the event: the check before any verification.
@@ -81,7 +147,199 @@ pub struct Note {
     pub created_at: u64,
     /// Plain text; never markup.
     pub content: String,
+    /// What its tags and text refer to.
+    #[serde(default)]
+    pub references: References,
+    /// How many people did what with it, as far as known here.
+    #[serde(default)]
+    pub counts: Counts,
+    /// Set when it stands in a timeline because somebody reposted it (NIP-18).
+    #[serde(default)]
+    pub repost: Option<Repost>,
 }
+
+/// How many did what with a note, as far as known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Replies directly to it.
+    pub replies: u32,
+    /// People who reposted it.
+    pub reposts: u32,
+    /// People who quoted it.
+    pub quotes: u32,
+    /// People who reacted to it (NIP-25).
+    pub reactions: u32,
+    /// Everything below it, when it is a thread's root.
+    pub thread: u32,
+}
+
+/// Who brought a note into a timeline, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repost {
+    /// The repost itself.
+    pub id: EventId,
+    /// Who reposted.
+    pub by: PublicKey,
+    /// Their name, where a profile is known.
+    pub by_name: Option<String>,
+    /// Seconds since the epoch.
+    pub at: u64,
+}
+
+/// A note with what stands above and below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// From the root down to the note's parent; at most [`MAX_ANCESTORS`], the nearest ones.
+    pub ancestors: Vec<Ancestor>,
+    /// The note itself; `None` when it is not here.
+    pub note: Option<Note>,
+    /// Below a root: everything of the thread; below another note: the replies to it. Oldest first.
+    pub replies: Page,
+}
+
+/// What stands above a note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ancestor {
+    /// A note.
+    Note(Box<Note>),
+    /// Not stored here: to be asked of peers.
+    Missing(EventId),
+}
+
+/// Ancestors that a thread shows at most.
+pub const MAX_ANCESTORS: usize = 32;
+
+/// Why something is a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// A reply to an own note.
+    Reply,
+    /// The own name in a note.
+    Mention,
+    /// A note that quotes an own one.
+    Quote,
+    /// A reaction to an own note.
+    Reaction,
+    /// A repost of an own note.
+    Repost,
+    /// Somebody follows.
+    Follow,
+}
+
+/// Something that somebody else did and that concerns the person of this device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// The event.
+    pub id: EventId,
+    /// Seconds since the epoch.
+    pub created_at: u64,
+    /// Who.
+    pub by: PublicKey,
+    /// Their name, where a profile is known.
+    pub by_name: Option<String>,
+    /// What they did.
+    pub cause: Cause,
+    /// For a reaction its content ("+" or an emoji), for notes their text.
+    pub content: String,
+    /// The own note that it is about.
+    pub target: Option<EventId>,
+}
+
+/// A page of notifications, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notifications {
+    /// The notifications.
+    pub list: Vec<Notification>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+    /// Those after the last [`Store::set_read_until`], of all causes; counted up to [`MAX_UNREAD`].
+    pub unread: u32,
+}
+
+/// Unread notifications are counted up to here.
+pub const MAX_UNREAD: u32 = 1_000;
+
+/// Somebody who reacted to a note, or reposted it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reactor {
+    /// Who.
+    pub key: PublicKey,
+    /// Their name, where a profile is known.
+    pub name: Option<String>,
+    /// "+" or an emoji; empty for a repost.
+    pub content: String,
+}
+
+/// Which acts on a note are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// Reactions (NIP-25).
+    Reaction,
+    /// Reposts (NIP-18).
+    Repost,
+}
+
+/// A page of people who acted on a note: each person once, in the order of their keys' first arrival here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reactors {
+    /// The people.
+    pub people: Vec<Reactor>,
+    /// The person to continue after; `None` at the end.
+    pub next: Option<PublicKey>,
+}
+
+/// A person that a search found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPerson {
+    /// Who.
+    pub key: PublicKey,
+    /// Their name.
+    pub name: Option<String>,
+    /// How near they are.
+    pub ring: Ring,
+}
+
+/// How much of others' data is kept, per trust ring. Own data is never dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Most events; `None` is unlimited. So for the others.
+    pub events: Option<u64>,
+    /// Most bytes, by [`Usage::bytes`].
+    pub bytes: Option<u64>,
+    /// Oldest age in seconds.
+    pub age: Option<u64>,
+}
+
+/// What something takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Events.
+    pub events: u64,
+    /// Bytes of the events as stored, indices apart.
+    pub bytes: u64,
+}
+
+/// What takes the space.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageReport {
+    /// Bytes of the database file.
+    pub file: u64,
+    /// Bytes in it that hold nothing; [`Store::compact`] gives them back.
+    pub free: u64,
+    /// All events.
+    pub events: Usage,
+    /// Bytes of indices and the search index: what is neither events nor free.
+    pub index: u64,
+    /// Per ring.
+    pub rings: Vec<(Ring, Usage)>,
+    /// Per kind, the largest first.
+    pub kinds: Vec<(u16, Usage)>,
+    /// The people who take most, the largest first; at most [`MAX_REPORTED`].
+    pub people: Vec<(PublicKey, Option<String>, Usage)>,
+}
+
+/// People in a [`StorageReport`].
+pub const MAX_REPORTED: usize = 50;
 
 /// Whose notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +350,12 @@ pub enum Scope {
     FollowedBy(PublicKey),
     /// One person's.
     Author(PublicKey),
+    /// One person's notes that are no replies, and their reposts.
+    Posts(PublicKey),
+    /// One person's replies.
+    Replies(PublicKey),
+    /// One person's notes with media (NIP-92).
+    Media(PublicKey),
 }
 
 /// A place in a timeline: strictly before this note. Stable while new notes arrive.
@@ -106,9 +370,15 @@ pub struct Cursor {
 impl Note {
     /// The cursor that continues after this note.
     pub fn cursor(&self) -> Cursor {
-        Cursor {
-            created_at: self.created_at,
-            id: self.id,
+        match &self.repost {
+            Some(repost) => Cursor {
+                created_at: repost.at,
+                id: repost.id,
+            },
+            None => Cursor {
+                created_at: self.created_at,
+                id: self.id,
+            },
         }
     }
 }
@@ -129,6 +399,15 @@ pub struct Item {
     pub created_at: u64,
     /// The id.
     pub id: EventId,
+}
+
+/// Whether an event is what it says it is: its size, its id (NIP-01) and its signature (BIP 340). The costly part of
+/// taking an event in; it needs no store and runs on any thread.
+///
+/// # Errors
+/// Which of them is wrong.
+pub fn verify(event: &Event) -> Result<(), Invalid> {
+    rules::verify(event)
 }
 
 /// The store failed: the disk is full, the file is damaged, the database is locked.
@@ -153,6 +432,15 @@ pub trait Store {
     /// # Errors
     /// When the database fails; nothing is stored then.
     fn put(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError>;
+
+    /// As [`Store::put`], for events whose id and signature were found to hold ([`verify`]): nothing is verified again.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError>;
+
+    /// What has changed since the last call.
+    fn take_changes(&mut self) -> Changes;
 
     /// What is known of an id.
     ///
@@ -189,9 +477,150 @@ pub trait Store {
     /// ascending order. Other fields of the filter are not allowed here.
     fn items(&self, filter: &Filter) -> Result<Vec<Item>, StoreError>;
 
+    // Whose device this is
+
+    /// Tells whose device this is: whose data is never dropped, whose notifications, mutes and follows count.
+    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
+        let _ = me;
+        todo()
+    }
+
+    /// How near a person is to the person of this device.
+    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
+        let _ = person;
+        todo()
+    }
+
+    /// The people of a ring, at most `limit`.
+    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
+        let _ = (ring, limit);
+        todo()
+    }
+
+    /// Who follows a person, as far as known here, at most `limit`; and how many there are.
+    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
+        let _ = (person, limit);
+        todo()
+    }
+
+    // What the interface shows. Muted people, words and threads (NIP-51) are left out everywhere but on a person's
+    // own page.
+
+    /// A page of notes with a hashtag (in any case), newest first.
+    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let _ = (tag, before, limit);
+        todo()
+    }
+
+    /// A page of a list's people's notes: an addressable follow set (NIP-51, kind 30000).
+    fn list(
+        &self,
+        owner: &PublicKey,
+        name: &str,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let _ = (owner, name, before, limit);
+        todo()
+    }
+
+    /// A note with its ancestors and a page of what is below it, after `after`.
+    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError> {
+        let _ = (id, after, limit);
+        todo()
+    }
+
+    /// What is counted of a note.
+    fn counts(&self, id: &EventId) -> Result<Counts, StoreError> {
+        let _ = id;
+        todo()
+    }
+
+    /// Who reacted to or reposted a note.
+    fn reactors(
+        &self,
+        id: &EventId,
+        act: Act,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Reactors, StoreError> {
+        let _ = (id, act, after, limit);
+        todo()
+    }
+
+    /// A page of what concerns the person of this device; `causes` empty means all.
+    fn notifications(
+        &self,
+        causes: &[Cause],
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Notifications, StoreError> {
+        let _ = (causes, before, limit);
+        todo()
+    }
+
+    /// Everything up to this place has been read.
+    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
+        let _ = place;
+        todo()
+    }
+
+    /// A page of notes that contain every word of `text` (words of any script from one character on; Latin words by
+    /// their beginning; `#tag`), newest first.
+    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let _ = (text, before, limit);
+        todo()
+    }
+
+    /// People whose name or key (npub) begins with or contains `text`, nearest rings first.
+    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
+        let _ = (text, limit);
+        todo()
+    }
+
+    // Room
+
+    /// How much of others' data is kept.
+    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
+        let _ = (ring, budget);
+        todo()
+    }
+
+    /// Drops what is past its time (NIP-40) or over the budgets, a bounded amount per call; true when there is more to do.
+    /// Of a ring over its budget, the people who take most lose their oldest first.
+    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
+        let _ = now;
+        todo()
+    }
+
+    /// Gives free space back to the disk, a bounded amount per call; true when there is more to do.
+    fn compact(&mut self) -> Result<bool, StoreError> {
+        todo()
+    }
+
+    /// What takes the space.
+    fn report(&self) -> Result<StorageReport, StoreError> {
+        todo()
+    }
+
+    /// Stored events in a stable order, at most `limit`, after `after`: for an export.
+    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let _ = (after, limit);
+        todo()
+    }
+
     /// A small value of this device that is no event: the draft, the language, the theme.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Sets or, with `None`, forgets a setting.
     fn set_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), StoreError>;
+}
+
+/// Until both stores have it.
+fn todo<T>() -> Result<T, StoreError> {
+    Err(StoreError {
+        context: "asking",
+        reason: "not there yet".to_owned(),
+        full: false,
+    })
 }

@@ -35,6 +35,9 @@ fn note() -> Note {
         author_name: Some("波".into()),
         created_at: u64::MAX,
         content: "さざなみ\n🌊".into(),
+        references: Default::default(),
+        counts: Default::default(),
+        repost: None,
     }
 }
 

@@ -15,6 +15,9 @@ fn note(created_at: u64, n: u16) -> Note {
         author_name: None,
         created_at,
         content: String::new(),
+        references: Default::default(),
+        counts: Default::default(),
+        repost: None,
     }
 }
 

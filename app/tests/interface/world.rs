@@ -104,6 +104,9 @@ pub(crate) fn note(number: u16, author: &Person, ago: u64, content: &str) -> Not
         author_name: author.name.clone(),
         created_at: NOW - ago,
         content: content.to_owned(),
+        references: Default::default(),
+        counts: Default::default(),
+        repost: None,
     }
 }
 
@@ -209,7 +212,9 @@ impl Node {
     fn page(&self, scope: Scope, before: Option<EventId>, limit: usize) -> Page {
         let wanted = |note: &&Note| match scope {
             Scope::Everyone => true,
-            Scope::Author(author) => note.author == author,
+            Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
+                note.author == author
+            }
             Scope::FollowedBy(owner) => note.author == owner || self.person(note.author).followed,
         };
         let mut all = self.notes.iter().filter(wanted).cloned().collect::<Vec<_>>();

@@ -2,13 +2,21 @@
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
-use super::{Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError};
+use super::{Changes, Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError};
 use crate::social::Profile;
 use crate::time::Millis;
 
 impl<S: Store + ?Sized> Store for Box<S> {
     fn put(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
         (**self).put(events, now)
+    }
+
+    fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
+        (**self).put_verified(events, now)
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        (**self).take_changes()
     }
 
     fn known(&self, id: &EventId) -> Result<Known, StoreError> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::rules::{self, Tables, Version, Wanted};
-use super::{Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError};
+use super::{Changes, Cursor, Entry, Item, Known, Note, Page, Put, Scope, Store, StoreError};
 use crate::social::{Profile, read_follows, read_profile};
 use crate::time::Millis;
 
@@ -28,6 +28,7 @@ pub struct MemoryStore {
     tombstones: BTreeSet<(EventId, PublicKey)>,
     gone: BTreeSet<EventId>,
     settings: BTreeMap<String, String>,
+    changes: Changes,
     pool: Option<EventPool>,
 }
 
@@ -90,16 +91,26 @@ impl MemoryStore {
             author_name: self.names.get(&event.pubkey).cloned(),
             created_at: event.created_at.as_secs(),
             content: event.content.clone(),
+            references: crate::social::References::default(),
+            counts: super::Counts::default(),
+            repost: None,
         }
     }
 }
 
 impl Store for MemoryStore {
     fn put(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
-        events
-            .iter()
-            .map(|event| rules::admit(self, event, now))
-            .collect()
+        let admitted = events.iter().map(|event| rules::admit(self, event, false, now));
+        admitted.collect()
+    }
+
+    fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
+        let admitted = events.iter().map(|event| rules::admit(self, event, true, now));
+        admitted.collect()
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
     }
 
     fn known(&self, id: &EventId) -> Result<Known, StoreError> {
@@ -119,7 +130,9 @@ impl Store for MemoryStore {
         let wanted = limit.saturating_add(1);
         let places = match scope {
             Scope::Everyone => self.places(None, before).take(wanted).collect(),
-            Scope::Author(author) => self.places(Some(&author), before).take(wanted).collect(),
+            Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
+                self.places(Some(&author), before).take(wanted).collect()
+            }
             Scope::FollowedBy(person) => {
                 let follows = self.follows.get(&person).into_iter().flatten().copied();
                 let people: BTreeSet<_> = follows.chain([person]).collect();
@@ -236,6 +249,7 @@ impl Tables for MemoryStore {
 
     fn insert(&mut self, event: &Event) -> Result<(), StoreError> {
         let (author, kind, at) = (event.pubkey, event.kind, Reverse(event.created_at.as_secs()));
+        self.changes.added.push(Entry::of(event));
         self.by_kind.insert((kind, at, event.id));
         self.by_author.insert((author, kind, at, event.id));
         if kind == Kind::Metadata {
@@ -261,6 +275,7 @@ impl Tables for MemoryStore {
         if event.pubkey != *author || kind == Kind::EventDeletion {
             return Ok(());
         }
+        self.changes.removed.push(Entry::of(event));
         self.events.remove(id);
         self.by_kind.remove(&(kind, at, *id));
         self.by_author.remove(&(*author, kind, at, *id));
@@ -277,8 +292,8 @@ impl Tables for MemoryStore {
         Ok(())
     }
 
-    fn signature_holds(&self, event: &Event) -> bool {
-        self.pool.as_ref().is_some_and(|pool| pool.holds(event)) || event.verify_signature()
+    fn is_verified(&self, event: &Event) -> bool {
+        self.pool.as_ref().is_some_and(|pool| pool.holds(event))
     }
 }
 
@@ -288,13 +303,12 @@ impl Tables for MemoryStore {
 pub struct EventPool(Arc<Mutex<HashMap<EventId, Arc<Event>>>>);
 
 impl EventPool {
-    /// Whether this very signature over this very id was verified before. The id, checked by the caller, stands for
-    /// everything else.
+    /// Whether this very event was verified before.
     fn holds(&self, event: &Event) -> bool {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events
             .get(&event.id)
-            .is_some_and(|shared| shared.sig == event.sig)
+            .is_some_and(|shared| shared.sig == event.sig && **shared == *event)
     }
 
     fn share(&self, event: &Event) -> Arc<Event> {

@@ -38,9 +38,9 @@ pub(super) trait Tables {
     /// Keeps that a verified event is not wanted again.
     fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError>;
 
-    /// Whether the signature holds over the id.
-    fn signature_holds(&self, event: &Event) -> bool {
-        event.verify_signature()
+    /// Whether the event was found to be genuine before.
+    fn is_verified(&self, _event: &Event) -> bool {
+        false
     }
 }
 
@@ -61,8 +61,14 @@ impl Version {
     }
 }
 
-/// Verifies one event, stores it and carries out what it means. Cheapest checks first; a known id is never verified.
-pub(super) fn admit(tables: &mut impl Tables, event: &Event, now: Millis) -> Result<Put, StoreError> {
+/// Verifies one event unless that was done, stores it and carries out what it means. Cheapest checks first; a known id
+/// is never verified.
+pub(super) fn admit(
+    tables: &mut impl Tables,
+    event: &Event,
+    verified: bool,
+    now: Millis,
+) -> Result<Put, StoreError> {
     if !KINDS.contains(&event.kind) {
         return Ok(Put::Invalid(Invalid::Kind));
     }
@@ -72,8 +78,13 @@ pub(super) fn admit(tables: &mut impl Tables, event: &Event, now: Millis) -> Res
         Known::Gone => return Ok(Put::Superseded),
         Known::No => {}
     }
-    if let Err(reason) = verify(tables, event, now) {
-        return Ok(Put::Invalid(reason));
+    if event.created_at.as_secs() > (now.0 / 1000).saturating_add(MAX_FUTURE_SECS) {
+        return Ok(Put::Invalid(Invalid::Future));
+    }
+    if !verified && !tables.is_verified(event) {
+        if let Err(reason) = verify(event) {
+            return Ok(Put::Invalid(reason));
+        }
     }
     if event.kind == Kind::EventDeletion {
         for target in read_deletion(event) {
@@ -110,14 +121,12 @@ fn displace(tables: &mut impl Tables, event: &Event) -> Result<bool, StoreError>
     Ok(true)
 }
 
-fn verify(tables: &impl Tables, event: &Event, now: Millis) -> Result<(), Invalid> {
-    if event.created_at.as_secs() > (now.0 / 1000).saturating_add(MAX_FUTURE_SECS) {
-        Err(Invalid::Future)
-    } else if !fits(event) {
+pub(super) fn verify(event: &Event) -> Result<(), Invalid> {
+    if !fits(event) {
         Err(Invalid::TooLarge)
     } else if !event.verify_id() {
         Err(Invalid::Id)
-    } else if !tables.signature_holds(event) {
+    } else if !event.verify_signature() {
         Err(Invalid::Signature)
     } else {
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError, rules};
+use super::{Changes, Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError, rules};
 use crate::social::{Profile, read_profile};
 use crate::time::Millis;
 use error::Context;
@@ -47,6 +47,7 @@ const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
+    changes: Changes,
 }
 
 impl SqliteStore {
@@ -57,7 +58,10 @@ impl SqliteStore {
     pub fn new(mut connection: Connection) -> Result<Self, StoreError> {
         configure(&connection).context("preparing the database")?;
         migrations::run(&mut connection)?;
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            changes: Changes::default(),
+        })
     }
 
     /// Opens or creates a database at a path of the default VFS.
@@ -90,8 +94,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "secure_delete", "ON")
 }
 
-impl Store for SqliteStore {
-    fn put(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
+impl SqliteStore {
+    fn admit(&mut self, events: &[Event], verified: bool, now: Millis) -> Result<Vec<Put>, StoreError> {
         const CONTEXT: &str = "storing events";
         if events.is_empty() {
             return Ok(Vec::new());
@@ -100,13 +104,33 @@ impl Store for SqliteStore {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .context(CONTEXT)?;
-        let mut writer = Writer(&transaction);
+        let mut changes = Changes::default();
+        let mut writer = Writer {
+            db: &transaction,
+            changes: &mut changes,
+        };
         let results = events
             .iter()
-            .map(|event| rules::admit(&mut writer, event, now))
+            .map(|event| rules::admit(&mut writer, event, verified, now))
             .collect::<Result<_, _>>()?;
         transaction.commit().context(CONTEXT)?;
+        self.changes.added.append(&mut changes.added);
+        self.changes.removed.append(&mut changes.removed);
         Ok(results)
+    }
+}
+
+impl Store for SqliteStore {
+    fn put(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
+        self.admit(events, false, now)
+    }
+
+    fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
+        self.admit(events, true, now)
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
     }
 
     fn known(&self, id: &EventId) -> Result<Known, StoreError> {
@@ -126,7 +150,9 @@ impl Store for SqliteStore {
         let (db, wanted) = (&self.connection, limit.saturating_add(1));
         let notes = match scope {
             Scope::Everyone => queries::notes(db, before, wanted).context(CONTEXT)?,
-            Scope::Author(author) => queries::notes_of(db, &author, before, wanted).context(CONTEXT)?,
+            Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
+                queries::notes_of(db, &author, before, wanted).context(CONTEXT)?
+            }
             Scope::FollowedBy(person) => {
                 let mut people = queries::follows(db, &person).context(CONTEXT)?;
                 if !people.contains(&person) {

@@ -212,6 +212,9 @@ fn to_note(row: &Row<'_>) -> rusqlite::Result<Note> {
         author_name: row.get(2)?,
         created_at: unsigned(row, 3)?,
         content: row.get(4)?,
+        references: crate::social::References::default(),
+        counts: crate::store::Counts::default(),
+        repost: None,
     })
 }
 

@@ -7,14 +7,15 @@ use super::error::Context;
 use super::queries::{self, number, seconds};
 use crate::social::read_follows;
 use crate::store::rules::{Tables, Version, shown_name};
-use crate::store::{Known, StoreError};
+use crate::store::{Changes, Entry, Item, Known, StoreError};
 
 const CONTEXT: &str = "storing an event";
 
 const INSERT_EVENT: &str = "INSERT INTO event (id, author, created_at, rank, kind, tags, content, sig)
     VALUES (?1, ?2, ?3, -?3, ?4, ?5, ?6, ?7)";
 /// By the unique index on `id`.
-const DELETE_EVENT: &str = "DELETE FROM event WHERE id = ?1 AND author = ?2 AND kind <> ?3 RETURNING kind";
+const DELETE_EVENT: &str =
+    "DELETE FROM event WHERE id = ?1 AND author = ?2 AND kind <> ?3 RETURNING kind, created_at";
 const INSERT_GONE: &str = "INSERT OR IGNORE INTO gone (id) VALUES (?1)";
 const INSERT_TOMBSTONE: &str = "INSERT OR IGNORE INTO tombstone (target, author) VALUES (?1, ?2)";
 const SET_LATEST: &str = "INSERT INTO latest (author, kind, created_at, id) VALUES (?1, ?2, ?3, ?4)
@@ -29,21 +30,24 @@ const SET_SETTING: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2)
 const DELETE_SETTING: &str = "DELETE FROM setting WHERE name = ?1";
 
 /// A connection inside a transaction that the caller commits.
-pub(super) struct Writer<'a>(pub(super) &'a Connection);
+pub(super) struct Writer<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) changes: &'a mut Changes,
+}
 
 impl Writer<'_> {
     fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
-        execute(self.0, sql, params).context(CONTEXT)
+        execute(self.db, sql, params).context(CONTEXT)
     }
 }
 
 impl Tables for Writer<'_> {
     fn known(&self, id: &EventId) -> Result<Known, StoreError> {
-        queries::known(self.0, id).context(CONTEXT)
+        queries::known(self.db, id).context(CONTEXT)
     }
 
     fn is_tombstoned(&self, id: &EventId, author: &PublicKey) -> Result<bool, StoreError> {
-        queries::is_tombstoned(self.0, id, author).context(CONTEXT)
+        queries::is_tombstoned(self.db, id, author).context(CONTEXT)
     }
 
     fn tombstone(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError> {
@@ -52,7 +56,7 @@ impl Tables for Writer<'_> {
     }
 
     fn latest(&self, author: &PublicKey, kind: Kind) -> Result<Option<Version>, StoreError> {
-        queries::latest(self.0, author, kind).context(CONTEXT)
+        queries::latest(self.db, author, kind).context(CONTEXT)
     }
 
     fn set_latest(&mut self, author: &PublicKey, kind: Kind, version: Version) -> Result<(), StoreError> {
@@ -68,6 +72,7 @@ impl Tables for Writer<'_> {
 
     fn insert(&mut self, event: &Event) -> Result<(), StoreError> {
         let author = event.pubkey.as_bytes();
+        self.changes.added.push(Entry::of(event));
         let tags = serde_json::to_string(&event.tags).expect("lists of strings always have a JSON form");
         self.run(
             INSERT_EVENT,
@@ -97,15 +102,22 @@ impl Tables for Writer<'_> {
     }
 
     fn retire(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError> {
-        let mut delete = self.0.prepare_cached(DELETE_EVENT).context(CONTEXT)?;
+        let mut delete = self.db.prepare_cached(DELETE_EVENT).context(CONTEXT)?;
         let params = params![id.as_bytes(), author.as_bytes(), Kind::EventDeletion.as_u16()];
-        let kind: Option<u16> = delete
-            .query_row(params, |row| row.get(0))
+        let found = delete
+            .query_row(params, |row| Ok((row.get::<_, u16>(0)?, row.get::<_, i64>(1)?)))
             .optional()
             .context(CONTEXT)?;
-        let Some(kind) = kind.map(Kind::from) else {
+        let Some((kind, created_at)) = found.map(|(kind, at)| (Kind::from(kind), at.unsigned_abs())) else {
             return Ok(());
         };
+        drop(delete);
+        let item = Item { created_at, id: *id };
+        self.changes.removed.push(Entry {
+            item,
+            author: *author,
+            kind,
+        });
         if kind == Kind::Metadata {
             self.run(DELETE_NAME, params![author.as_bytes()])?;
         } else if kind == Kind::ContactList {
