@@ -167,6 +167,32 @@ pub fn read_follows(event: &Event) -> Vec<PublicKey> {
     event.tags.public_keys().filter(|key| seen.insert(*key)).collect()
 }
 
+/// When an event is to be forgotten (NIP-40), in seconds since the epoch.
+pub fn expiration(event: &Event) -> Option<u64> {
+    event.tags.expiration().map(|at| at.as_secs())
+}
+
+/// Whether a request to vanish (NIP-62) is meant for everybody.
+pub fn vanishes_everywhere(event: &Event) -> bool {
+    let everywhere = |tag: &Tag| tag.kind() == "relay" && tag.content() == Some("ALL_RELAYS");
+    event.kind == Kind::RequestToVanish && event.tags.iter().any(everywhere)
+}
+
+/// The addresses (NIP-01) of its author's own events that a deletion names in `a` tags: kind and identifier.
+pub fn deleted_addresses(event: &Event) -> Vec<(Kind, String)> {
+    let own = event
+        .tags
+        .iter()
+        .filter(|tag| tag.kind() == "a")
+        .filter_map(|tag| {
+            let mut parts = tag.content()?.splitn(3, ':');
+            let kind = parts.next()?.parse::<u16>().ok()?;
+            let author = PublicKey::from_hex(parts.next()?).ok()?;
+            (author == event.pubkey).then(|| (Kind::from(kind), parts.next().unwrap_or_default().to_owned()))
+        });
+    own.collect()
+}
+
 /// The events that a deletion names.
 pub fn read_deletion(event: &Event) -> Vec<EventId> {
     event.tags.event_ids().collect()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
-use super::rules::{self, Tables, Version, Wanted};
+use super::rules::{self, Address, Tables, Version, Wanted};
 use super::{Changes, Cursor, Entry, Item, Known, Note, Page, Put, Scope, Store, StoreError};
 use crate::social::{Profile, read_follows, read_profile};
 use crate::time::Millis;
@@ -24,7 +24,9 @@ pub struct MemoryStore {
     by_author: BTreeSet<(PublicKey, Kind, Reverse<u64>, EventId)>,
     names: BTreeMap<PublicKey, String>,
     follows: BTreeMap<PublicKey, Vec<PublicKey>>,
-    latest: BTreeMap<(PublicKey, Kind), Version>,
+    latest: BTreeMap<Address, Version>,
+    forgotten: BTreeMap<Address, u64>,
+    vanished: BTreeMap<PublicKey, u64>,
     tombstones: BTreeSet<(EventId, PublicKey)>,
     gone: BTreeSet<EventId>,
     settings: BTreeMap<String, String>,
@@ -160,8 +162,14 @@ impl Store for MemoryStore {
     }
 
     fn replaceable(&self, person: &PublicKey, kind: Kind) -> Result<Option<Event>, StoreError> {
-        let latest = self.latest.get(&(*person, kind));
-        latest.map_or(Ok(None), |version| self.event(&version.id.0))
+        let address = Address {
+            author: *person,
+            kind,
+            identifier: String::new(),
+        };
+        self.latest
+            .get(&address)
+            .map_or(Ok(None), |version| self.event(&version.id.0))
     }
 
     fn follows(&self, person: &PublicKey) -> Result<Vec<PublicKey>, StoreError> {
@@ -238,13 +246,42 @@ impl Tables for MemoryStore {
         Ok(())
     }
 
-    fn latest(&self, author: &PublicKey, kind: Kind) -> Result<Option<Version>, StoreError> {
-        Ok(self.latest.get(&(*author, kind)).copied())
+    fn forgotten_until(&self, address: &Address) -> Result<Option<u64>, StoreError> {
+        Ok(self.forgotten.get(address).copied())
     }
 
-    fn set_latest(&mut self, author: &PublicKey, kind: Kind, version: Version) -> Result<(), StoreError> {
-        self.latest.insert((*author, kind), version);
+    fn forget_until(&mut self, address: &Address, until: u64) -> Result<(), StoreError> {
+        let known = self.forgotten.entry(address.clone()).or_default();
+        *known = until.max(*known);
         Ok(())
+    }
+
+    fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError> {
+        Ok(self.vanished.get(author).copied())
+    }
+
+    fn vanish_until(&mut self, author: &PublicKey, until: u64) -> Result<(), StoreError> {
+        let known = self.vanished.entry(*author).or_default();
+        *known = until.max(*known);
+        let own = self.events.values().filter(|event| event.pubkey == *author);
+        let old: Vec<EventId> = own
+            .filter(|event| event.created_at.as_secs() <= until)
+            .map(|event| event.id)
+            .collect();
+        old.iter().try_for_each(|id| Tables::retire(self, id, author))
+    }
+
+    fn latest(&self, address: &Address) -> Result<Option<Version>, StoreError> {
+        Ok(self.latest.get(address).copied())
+    }
+
+    fn set_latest(&mut self, address: &Address, version: Version) -> Result<(), StoreError> {
+        self.latest.insert(address.clone(), version);
+        Ok(())
+    }
+
+    fn has_room(&self, _event: &Event) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     fn insert(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -272,7 +309,7 @@ impl Tables for MemoryStore {
             return Ok(());
         };
         let (kind, at) = (event.kind, Reverse(event.created_at.as_secs()));
-        if event.pubkey != *author || kind == Kind::EventDeletion {
+        if event.pubkey != *author || rules::is_lasting(kind) {
             return Ok(());
         }
         self.changes.removed.push(Entry::of(event));

@@ -24,24 +24,78 @@ pub(super) trait Tables {
     /// Keeps that `author` asked to forget `id`.
     fn tombstone(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError>;
 
-    /// The latest version ever verified of a replaceable event, stored or deleted.
-    fn latest(&self, author: &PublicKey, kind: Kind) -> Result<Option<Version>, StoreError>;
+    /// Up to which moment the author asked to forget the versions of an address (NIP-09, `a` tags).
+    fn forgotten_until(&self, address: &Address) -> Result<Option<u64>, StoreError>;
 
-    fn set_latest(&mut self, author: &PublicKey, kind: Kind, version: Version) -> Result<(), StoreError>;
+    /// Keeps that the versions of an address up to `until` are to be forgotten; a later moment wins.
+    fn forget_until(&mut self, address: &Address, until: u64) -> Result<(), StoreError>;
+
+    /// Up to which moment the author asked to forget everything (NIP-62).
+    fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError>;
+
+    /// Keeps that everything of the author up to `until` is to be forgotten (a later moment wins), and retires what is
+    /// stored of it, but for deletions and vanish requests.
+    fn vanish_until(&mut self, author: &PublicKey, until: u64) -> Result<(), StoreError>;
+
+    /// The latest version ever verified of a replaceable event, stored or deleted.
+    fn latest(&self, address: &Address) -> Result<Option<Version>, StoreError>;
+
+    fn set_latest(&mut self, address: &Address, version: Version) -> Result<(), StoreError>;
+
+    /// Whether an event of this size by this author still fits into the budget; always for the own.
+    fn has_room(&self, event: &Event) -> Result<bool, StoreError>;
 
     /// Stores and indexes an admitted event.
     fn insert(&mut self, event: &Event) -> Result<(), StoreError>;
 
-    /// If `author` wrote the stored event `id` and it is no deletion: removes it with its indices and marks it gone.
+    /// If `author` wrote the stored event `id` and it is neither a deletion nor a vanish request: removes it with its
+    /// indices and marks it gone.
     fn retire(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError>;
 
     /// Keeps that a verified event is not wanted again.
     fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError>;
 
+    /// A verified follow list that is not the latest one: an older one may tell since when somebody follows.
+    fn saw_superseded(&mut self, _event: &Event) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether the event was found to be genuine before.
     fn is_verified(&self, _event: &Event) -> bool {
         false
     }
+}
+
+/// What the versions of a replaceable or addressable event have in common (NIP-01).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Address {
+    pub(super) author: PublicKey,
+    pub(super) kind: Kind,
+    /// The `d` tag; empty for replaceable events.
+    pub(super) identifier: String,
+}
+
+impl Address {
+    /// The address of an event that has one.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let identifier = if event.kind.is_addressable() {
+            event.tags.identifier().unwrap_or_default()
+        } else if event.kind.is_replaceable() {
+            String::new()
+        } else {
+            return None;
+        };
+        Some(Self {
+            author: event.pubkey,
+            kind: event.kind,
+            identifier,
+        })
+    }
+}
+
+/// Kinds that stay when their author asks to forget: else what they removed could come back.
+pub(super) fn is_lasting(kind: Kind) -> bool {
+    kind == Kind::EventDeletion || kind == Kind::RequestToVanish
 }
 
 /// Orders versions of a replaceable event, and notes by recency: the greater one wins or comes first (NIP-01: the
@@ -86,38 +140,86 @@ pub(super) fn admit(
             return Ok(Put::Invalid(reason));
         }
     }
+    if let Some(until) = tables.vanished_until(&event.pubkey)?
+        && event.created_at.as_secs() <= until
+        && !is_lasting(event.kind)
+    {
+        tables.set_gone(&event.id)?;
+        return Ok(Put::Deleted);
+    }
+    if !tables.has_room(event)? {
+        return Ok(Put::NoRoom);
+    }
     if event.kind == Kind::EventDeletion {
-        for target in read_deletion(event) {
-            tables.tombstone(&target, &event.pubkey)?;
-            tables.retire(&target, &event.pubkey)?;
-        }
+        delete(tables, event)?;
+    } else if event.kind == Kind::RequestToVanish && social::vanishes_everywhere(event) {
+        tables.vanish_until(&event.pubkey, event.created_at.as_secs())?;
+    }
+    if is_lasting(event.kind) {
         tables.insert(event)?;
         return Ok(Put::Stored);
     }
-    // A deleted version still displaces older ones, else what is shown would depend on which came first.
-    let superseded = event.kind.is_replaceable() && !displace(tables, event)?;
-    if tables.is_tombstoned(&event.id, &event.pubkey)? {
+    // A deleted or expired version still displaces older ones, else what is shown would depend on which came first.
+    let address = Address::of(event);
+    let superseded = match &address {
+        Some(address) => !displace(tables, address, event)?,
+        None => false,
+    };
+    let forgotten = match &address {
+        Some(address) => tables.forgotten_until(address)?,
+        None => None,
+    };
+    if forgotten.is_some_and(|until| event.created_at.as_secs() <= until)
+        || tables.is_tombstoned(&event.id, &event.pubkey)?
+    {
         tables.set_gone(&event.id)?;
         Ok(Put::Deleted)
     } else if superseded {
+        tables.saw_superseded(event)?;
         tables.set_gone(&event.id)?;
         Ok(Put::Superseded)
+    } else if social::expiration(event).is_some_and(|at| at <= now.0 / 1000) {
+        Ok(Put::Expired)
     } else {
         tables.insert(event)?;
         Ok(Put::Stored)
     }
 }
 
-/// Whether a replaceable event is the latest of its author; retires the one before.
-fn displace(tables: &mut impl Tables, event: &Event) -> Result<bool, StoreError> {
+/// Carries out a deletion (NIP-09): its author's events, now and when they arrive later.
+fn delete(tables: &mut impl Tables, deletion: &Event) -> Result<(), StoreError> {
+    let author = &deletion.pubkey;
+    for target in read_deletion(deletion) {
+        tables.tombstone(&target, author)?;
+        tables.retire(&target, author)?;
+    }
+    let until = deletion.created_at.as_secs();
+    for (kind, identifier) in social::deleted_addresses(deletion) {
+        let address = Address {
+            author: *author,
+            kind,
+            identifier,
+        };
+        tables.forget_until(&address, until)?;
+        if let Some(latest) = tables.latest(&address)?
+            && latest.created_at <= until
+        {
+            tables.retire(&latest.id.0, author)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a replaceable event is the latest of its address; retires the one before.
+fn displace(tables: &mut impl Tables, address: &Address, event: &Event) -> Result<bool, StoreError> {
     let version = Version::new(event.created_at.as_secs(), event.id);
-    if let Some(latest) = tables.latest(&event.pubkey, event.kind)? {
+    if let Some(latest) = tables.latest(address)? {
         if latest > version {
             return Ok(false);
         }
         tables.retire(&latest.id.0, &event.pubkey)?;
     }
-    tables.set_latest(&event.pubkey, event.kind, version)?;
+    tables.set_latest(address, version)?;
     Ok(true)
 }
 

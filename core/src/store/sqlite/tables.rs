@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::Context;
 use super::queries::{self, number, seconds};
 use crate::social::read_follows;
-use crate::store::rules::{Tables, Version, shown_name};
+use crate::store::rules::{Address, Tables, Version, shown_name};
 use crate::store::{Changes, Entry, Item, Known, StoreError};
 
 const CONTEXT: &str = "storing an event";
@@ -55,15 +55,35 @@ impl Tables for Writer<'_> {
             .map(drop)
     }
 
-    fn latest(&self, author: &PublicKey, kind: Kind) -> Result<Option<Version>, StoreError> {
-        queries::latest(self.db, author, kind).context(CONTEXT)
+    fn forgotten_until(&self, _address: &Address) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
-    fn set_latest(&mut self, author: &PublicKey, kind: Kind, version: Version) -> Result<(), StoreError> {
+    fn forget_until(&mut self, _address: &Address, _until: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn vanished_until(&self, _author: &PublicKey) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn vanish_until(&mut self, _author: &PublicKey, _until: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn has_room(&self, _event: &Event) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn latest(&self, address: &Address) -> Result<Option<Version>, StoreError> {
+        queries::latest(self.db, &address.author, address.kind).context(CONTEXT)
+    }
+
+    fn set_latest(&mut self, address: &Address, version: Version) -> Result<(), StoreError> {
         let Version { created_at, id } = version;
         let params = params![
-            author.as_bytes(),
-            kind.as_u16(),
+            address.author.as_bytes(),
+            address.kind.as_u16(),
             seconds(created_at),
             id.0.as_bytes()
         ];
