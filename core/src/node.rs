@@ -236,10 +236,11 @@ impl<S: Store> Node<S> {
             .filter(|(_, put)| **put == Put::Stored)
             .map(|(event, _)| event)
             .collect();
+        let changes = self.store.take_changes();
+        self.sets.apply(&changes);
         if stored.is_empty() {
             return Ok(outcomes);
         }
-        self.sets.changed();
         for (id, link) in &mut self.links {
             if let Some(session) = link.session_mut().filter(|_| Some(*id) != origin) {
                 stored.iter().for_each(|event| session.forward(event));

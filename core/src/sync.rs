@@ -6,17 +6,22 @@
 //!
 //! - [`frame`]: messages on a link that carries 16 KiB at a time
 //! - [`message`]: the protocol's messages
-//! - [`reconcile`]: range-based set reconciliation over the store's items
+//! - [`item_set`], [`sets`]: the sets of items that are reconciled, kept up to date with the store
+//! - [`reconcile`]: range-based set reconciliation over them
 //! - [`session`]: the state machine
 
 pub mod frame;
+pub mod item_set;
 pub mod message;
 pub mod reconcile;
 pub mod session;
+pub mod sets;
+mod varint;
 
+pub use item_set::ItemSet;
 pub use message::Message;
-pub use reconcile::ReconcileSets;
 pub use session::{Env, Session, SessionEvent};
+pub use sets::ReconcileSets;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use nostr::prelude::{Event, EventId, Filter, Keys, PublicKey};
 
 use super::Message;
 use super::frame::{self, Joiner};
-use super::reconcile::{ReconcileSets, Set};
+use super::sets::ReconcileSets;
 use crate::identity;
 use crate::signaling::SessionId;
 use crate::store::{Invalid, Put, Store, StoreError};
@@ -88,7 +88,7 @@ pub struct Session {
     served: VecDeque<Served>,
     in_flight: usize,
     subscriptions: BTreeMap<String, Filter>,
-    reconciliations: BTreeMap<String, Set>,
+    reconciliations: BTreeMap<String, Filter>,
     // What comes in.
     counter: u64,
     live_id: Option<String>,
@@ -321,8 +321,8 @@ impl Session {
                 self.reconciliation_opened(id, &filter, &message, env)?;
             }
             Message::NegMsg { id, message } => {
-                if let Some(set) = self.reconciliations.get(&id).cloned() {
-                    self.reconciliation_continued(id, &set, &message, env.now);
+                if self.reconciliations.contains_key(&id) {
+                    self.reconciliation_continued(id, &message, env)?;
                 } else {
                     self.learn(&id, &message, env)?;
                 }

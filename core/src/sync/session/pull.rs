@@ -9,7 +9,7 @@ use super::{Env, Session, SessionEvent};
 use crate::social::{KINDS, MAX_EVENT_BYTES};
 use crate::store::{Known, StoreError};
 use crate::sync::Message;
-use crate::sync::reconcile::{self, Set};
+use crate::sync::reconcile;
 use crate::time::Millis;
 
 /// Events asked for at once. Two batches of the largest events are 4 MiB: what a browser's page takes in ahead of its
@@ -36,7 +36,7 @@ pub(super) enum Pull {
     /// Waiting for the answer to `NEG-OPEN` or `NEG-MSG`.
     Reconciling {
         id: String,
-        set: Set,
+        filter: Box<Filter>,
         need: Vec<EventId>,
         since: Millis,
     },
@@ -74,33 +74,28 @@ impl Session {
     }
 
     pub(super) fn reconcile(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
-        let filter = Filter::new().kinds(KINDS);
-        let set = env.sets.get(&filter, env.store)?;
-        match reconcile::initiate(&set) {
-            Ok(message) => {
-                let id = self.name("sync");
-                self.say(&Message::NegOpen {
-                    id: id.clone(),
-                    filter: Box::new(filter),
-                    message,
-                });
-                self.fetched = 0;
-                self.pull = Pull::Reconciling {
-                    id,
-                    set,
-                    need: Vec::new(),
-                    since: env.now,
-                };
-            }
-            Err(error) => self.end(&error.to_string()),
-        }
+        let filter = Box::new(Filter::new().kinds(KINDS));
+        let message = reconcile::initiate(env.sets.get(&filter, env.store)?);
+        let id = self.name("sync");
+        self.say(&Message::NegOpen {
+            id: id.clone(),
+            filter: filter.clone(),
+            message,
+        });
+        self.fetched = 0;
+        self.pull = Pull::Reconciling {
+            id,
+            filter,
+            need: Vec::new(),
+            since: env.now,
+        };
         Ok(())
     }
 
     pub(super) fn learn(&mut self, id: &str, message: &[u8], env: &mut Env<'_>) -> Result<(), StoreError> {
         let Pull::Reconciling {
             id: own,
-            set,
+            filter,
             need,
             since,
         } = &mut self.pull
@@ -110,19 +105,20 @@ impl Session {
         if own != id {
             return Ok(());
         }
-        let (new, next) = match reconcile::learn(set, message) {
+        let set = env.sets.get(filter, env.store)?;
+        let learnt = match reconcile::learn(set, message, reconcile::MAX_MESSAGE) {
             Ok(learnt) => learnt,
             Err(error) => {
                 self.end_hostile(&error.to_string());
                 return Ok(());
             }
         };
-        for id in new {
+        for id in learnt.need {
             if env.store.known(&id)? == Known::No && !self.refused.contains(&id) && need.len() < MAX_NEED {
                 need.push(id);
             }
         }
-        if let Some(message) = next.filter(|_| need.len() < MAX_NEED) {
+        if let Some(message) = learnt.next.filter(|_| need.len() < MAX_NEED) {
             *since = env.now;
             self.say(&Message::NegMsg {
                 id: id.to_owned(),

@@ -8,7 +8,7 @@ use nostr::prelude::{Event, EventId, Filter, MatchEventOptions};
 use super::{Env, Session};
 use crate::store::{Store, StoreError};
 use crate::sync::Message;
-use crate::sync::reconcile::{self, Set};
+use crate::sync::reconcile;
 use crate::time::Millis;
 
 /// Batches that a peer may have under way with us.
@@ -17,7 +17,7 @@ const MAX_SERVED_PULLS: usize = 4;
 const MAX_PULL_IDS: usize = 256;
 /// Subscriptions to new events that a peer may have with us.
 const MAX_SUBSCRIPTIONS: usize = 4;
-/// Reconciliations that a peer may have under way with us; each holds a snapshot of a set.
+/// Reconciliations that a peer may have under way with us.
 const MAX_RECONCILIATIONS: usize = 2;
 /// Events waiting to be forwarded; past it the subscription is closed and the peer reconciles instead.
 const MAX_LIVE_QUEUE: usize = 5_000;
@@ -130,29 +130,38 @@ impl Session {
             });
             return Ok(());
         }
-        let set = env.sets.get(&plain, env.store)?;
-        self.reconciliations.insert(id.clone(), set.clone());
-        self.respond(id, &set, message);
+        self.reconciliations.insert(id.clone(), plain);
+        self.respond(id, message, env)
+    }
+
+    pub(super) fn reconciliation_continued(
+        &mut self,
+        id: String,
+        message: &[u8],
+        env: &mut Env<'_>,
+    ) -> Result<(), StoreError> {
+        if self.budget.spend(false, env.now) {
+            return self.respond(id, message, env);
+        }
+        self.reconciliations.remove(&id);
+        self.say(&Message::NegErr {
+            id,
+            reason: "rate-limited: too many messages".to_owned(),
+        });
         Ok(())
     }
 
-    pub(super) fn reconciliation_continued(&mut self, id: String, set: &Set, message: &[u8], now: Millis) {
-        if self.budget.spend(false, now) {
-            self.respond(id, set, message);
-        } else {
-            self.reconciliations.remove(&id);
-            self.say(&Message::NegErr {
-                id,
-                reason: "rate-limited: too many messages".to_owned(),
-            });
-        }
-    }
-
-    fn respond(&mut self, id: String, set: &Set, message: &[u8]) {
-        match reconcile::respond(set, message) {
+    /// Answers from the set as it is now: a round says all that the next one needs to know.
+    fn respond(&mut self, id: String, message: &[u8], env: &mut Env<'_>) -> Result<(), StoreError> {
+        let Some(filter) = self.reconciliations.get(&id) else {
+            return Ok(());
+        };
+        let set = env.sets.get(filter, env.store)?;
+        match reconcile::respond(set, message, reconcile::MAX_MESSAGE) {
             Ok(message) => self.say(&Message::NegMsg { id, message }),
             Err(error) => self.end_hostile(&error.to_string()),
         }
+        Ok(())
     }
 
     pub(super) fn send_live(&mut self, id: &EventId, store: &dyn Store) -> Result<(), StoreError> {
