@@ -1,22 +1,64 @@
-//! What people do, to and from events: profile (kind 0), note (kind 1), follow list (kind 3), deletion (kind 5).
+//! What people do, to and from events.
+//!
+//! [`References`] says what a note refers to, [`concerns`] whom an event concerns; `reaction_target` and its siblings
+//! say what the other kinds act on; the `*_event` functions make and sign events.
 
 use nostr::prelude::{Event, EventBuilder, EventId, FinalizeEvent, Keys, Kind, PublicKey, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Millis;
 
+mod actions;
+mod concerns;
+mod mutes;
 mod references;
 mod ring;
+mod targets;
+mod text;
 
-pub use references::{Media, References};
+pub use actions::{
+    deletion_of, list_event, mutes_event, note_event, quote_event, reaction_event, reply_event, repost_event,
+    vanish_event,
+};
+pub use concerns::concerns;
+pub use mutes::{MAX_MUTED_WORD_CHARS, MAX_MUTED_WORDS, Mutes, read_mutes, read_private_mutes};
+pub use references::{
+    MAX_DESCRIPTION_CHARS, MAX_HASHTAGS, MAX_MEDIA, MAX_MENTIONS, MAX_QUOTES, MAX_URL_BYTES, Media,
+    References,
+};
 pub use ring::Ring;
+pub use targets::{
+    Address, Target, deleted_addresses, expiration, identifier, reaction_target, read_deletion,
+    repost_target, reposted, vanishes_everywhere,
+};
+pub use text::{MAX_HASHTAG_CHARS, fold_hashtag};
 
 /// Kinds that Sazanami keeps and carries.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 12] = [
+    // Who somebody is.
     Kind::Metadata,
+    // What they say.
     Kind::TextNote,
+    // Whom they follow: the trust rings and the timelines.
     Kind::ContactList,
+    // What is to be forgotten (NIP-09), so that it is forgotten everywhere.
     Kind::EventDeletion,
+    // Whose notes they pass on (NIP-18).
+    Kind::Repost,
+    // What they make of a note (NIP-25).
+    Kind::Reaction,
+    // As a repost, by clients that use the general form for notes as well.
+    Kind::GenericRepost,
+    // Everything of theirs is to be forgotten (NIP-62).
+    Kind::RequestToVanish,
+    // What they report to those who trust their judgement (NIP-56).
+    Kind::Reporting,
+    // Whom they mute (NIP-51), on all of their devices.
+    Kind::MuteList,
+    // What they keep for later (NIP-51), on all of their devices.
+    Kind::Bookmarks,
+    // Their lists of people (NIP-51): timelines of their own.
+    Kind::FollowSet,
 ];
 /// Most characters (Unicode scalar values) in a note that is written here.
 pub const MAX_NOTE_CHARS: usize = 2_000;
@@ -113,12 +155,7 @@ pub fn read_profile(event: &Event) -> Profile {
     serde_json::from_str(&event.content).unwrap_or_default()
 }
 
-/// The event of a note.
-pub fn note_event(keys: &Keys, text: String, now: Millis) -> Event {
-    sign(EventBuilder::new(Kind::TextNote, text), keys, now)
-}
-
-/// The event that asks everybody to forget own events (NIP-09).
+/// The event that asks everybody to forget own notes (NIP-09).
 pub fn deletion_event(keys: &Keys, ids: &[EventId], now: Millis) -> Event {
     let tags = ids
         .iter()
@@ -165,37 +202,6 @@ pub fn follow_event(
 pub fn read_follows(event: &Event) -> Vec<PublicKey> {
     let mut seen = std::collections::HashSet::new();
     event.tags.public_keys().filter(|key| seen.insert(*key)).collect()
-}
-
-/// When an event is to be forgotten (NIP-40), in seconds since the epoch.
-pub fn expiration(event: &Event) -> Option<u64> {
-    event.tags.expiration().map(|at| at.as_secs())
-}
-
-/// Whether a request to vanish (NIP-62) is meant for everybody.
-pub fn vanishes_everywhere(event: &Event) -> bool {
-    let everywhere = |tag: &Tag| tag.kind() == "relay" && tag.content() == Some("ALL_RELAYS");
-    event.kind == Kind::RequestToVanish && event.tags.iter().any(everywhere)
-}
-
-/// The addresses (NIP-01) of its author's own events that a deletion names in `a` tags: kind and identifier.
-pub fn deleted_addresses(event: &Event) -> Vec<(Kind, String)> {
-    let own = event
-        .tags
-        .iter()
-        .filter(|tag| tag.kind() == "a")
-        .filter_map(|tag| {
-            let mut parts = tag.content()?.splitn(3, ':');
-            let kind = parts.next()?.parse::<u16>().ok()?;
-            let author = PublicKey::from_hex(parts.next()?).ok()?;
-            (author == event.pubkey).then(|| (Kind::from(kind), parts.next().unwrap_or_default().to_owned()))
-        });
-    own.collect()
-}
-
-/// The events that a deletion names.
-pub fn read_deletion(event: &Event) -> Vec<EventId> {
-    event.tags.event_ids().collect()
 }
 
 fn sign(builder: EventBuilder, keys: &Keys, now: Millis) -> Event {
