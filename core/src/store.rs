@@ -19,6 +19,7 @@ mod memory;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod words;
 
 pub use memory::{EventPool, MemoryStore};
 #[cfg(feature = "sqlite")]
@@ -121,6 +122,10 @@ pub enum Query {
     Mutes,
     /// A list (NIP-51) of a person.
     Lists(PublicKey),
+    /// Whether the disk is full ([`StorageReport::full`]).
+    Storage,
+    /// So much at once that any answer may be another one.
+    Everything,
 }
 
 /// What is known of an id, answered without reading the event: the check before any verification.
@@ -310,6 +315,35 @@ pub struct Budget {
     pub age: Option<u64>,
 }
 
+const MIB: u64 = 1024 * 1024;
+const DAY: u64 = 24 * 60 * 60;
+
+impl Budget {
+    /// No limits.
+    pub const UNLIMITED: Self = Self {
+        events: None,
+        bytes: None,
+        age: None,
+    };
+
+    /// What is kept of a ring unless the person chooses otherwise: near people for good within a bound that a phone
+    /// bears, strangers for a while.
+    pub const fn default_of(ring: Ring) -> Self {
+        let (bytes, age) = match ring {
+            Ring::Me => return Self::UNLIMITED,
+            Ring::Friend | Ring::Followed => (512 * MIB, None),
+            Ring::RoomMember => (256 * MIB, None),
+            Ring::FriendOfFriend => (128 * MIB, Some(180 * DAY)),
+            Ring::Stranger => (64 * MIB, Some(60 * DAY)),
+        };
+        Self {
+            events: None,
+            bytes: Some(bytes),
+            age,
+        }
+    }
+}
+
 /// What something takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -324,6 +358,8 @@ pub struct Usage {
 pub struct StorageReport {
     /// Bytes of the database file.
     pub file: u64,
+    /// Whether the disk or the quota was full at the last try: others' events are refused until there is room.
+    pub full: bool,
     /// Bytes in it that hold nothing; [`Store::compact`] gives them back.
     pub free: u64,
     /// All events.

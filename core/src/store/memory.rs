@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
-use super::rules::{self, Address, Tables, Version, Wanted};
+use super::rules::{self, Tables, Version, Wanted};
 use super::{Changes, Cursor, Entry, Item, Known, Note, Page, Put, Scope, Store, StoreError};
-use crate::social::{Profile, read_follows, read_profile};
+use crate::social::{Address, Profile, read_follows, read_profile};
 use crate::time::Millis;
 
 const LOWEST: EventId = EventId::from_byte_array([0; 32]);

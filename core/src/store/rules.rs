@@ -11,7 +11,7 @@ use std::io;
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::{Cursor, Invalid, Known, Note, Page, Put, StoreError};
-use crate::social::{self, KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, read_deletion, read_profile};
+use crate::social::{self, Address, KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, read_deletion, read_profile};
 use crate::time::Millis;
 
 /// The tables that admission works on, within one transaction.
@@ -55,41 +55,14 @@ pub(super) trait Tables {
     /// Keeps that a verified event is not wanted again.
     fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError>;
 
-    /// A verified follow list that is not the latest one: an older one may tell since when somebody follows.
-    fn saw_superseded(&mut self, _event: &Event) -> Result<(), StoreError> {
+    /// A verified follow list, whatever becomes of it: it may tell since when somebody follows.
+    fn saw_follow_list(&mut self, _event: &Event) -> Result<(), StoreError> {
         Ok(())
     }
 
     /// Whether the event was found to be genuine before.
     fn is_verified(&self, _event: &Event) -> bool {
         false
-    }
-}
-
-/// What the versions of a replaceable or addressable event have in common (NIP-01).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Address {
-    pub(super) author: PublicKey,
-    pub(super) kind: Kind,
-    /// The `d` tag; empty for replaceable events.
-    pub(super) identifier: String,
-}
-
-impl Address {
-    /// The address of an event that has one.
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        let identifier = if event.kind.is_addressable() {
-            event.tags.identifier().unwrap_or_default()
-        } else if event.kind.is_replaceable() {
-            String::new()
-        } else {
-            return None;
-        };
-        Some(Self {
-            author: event.pubkey,
-            kind: event.kind,
-            identifier,
-        })
     }
 }
 
@@ -140,6 +113,9 @@ pub(super) fn admit(
             return Ok(Put::Invalid(reason));
         }
     }
+    if event.kind == Kind::ContactList {
+        tables.saw_follow_list(event)?;
+    }
     if let Some(until) = tables.vanished_until(&event.pubkey)?
         && event.created_at.as_secs() <= until
         && !is_lasting(event.kind)
@@ -175,7 +151,6 @@ pub(super) fn admit(
         tables.set_gone(&event.id)?;
         Ok(Put::Deleted)
     } else if superseded {
-        tables.saw_superseded(event)?;
         tables.set_gone(&event.id)?;
         Ok(Put::Superseded)
     } else if social::expiration(event).is_some_and(|at| at <= now.0 / 1000) {
@@ -196,8 +171,8 @@ fn delete(tables: &mut impl Tables, deletion: &Event) -> Result<(), StoreError> 
     let until = deletion.created_at.as_secs();
     for (kind, identifier) in social::deleted_addresses(deletion) {
         let address = Address {
-            author: *author,
             kind,
+            author: *author,
             identifier,
         };
         tables.forget_until(&address, until)?;
@@ -304,6 +279,10 @@ impl Wanted {
             since: filter.since.map_or(0, |since| since.as_secs()),
             until: filter.until.map_or(u64::MAX, |until| until.as_secs()),
         }
+    }
+
+    pub(super) fn has_kind(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
     }
 }
 

@@ -7,23 +7,34 @@ use std::path::Path;
 use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use super::{Changes, Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError, rules};
-use crate::social::{Profile, read_profile};
+use super::{
+    Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
+    Query, Reactors, Scope, StorageReport, Store, StoreError, Thread, rules,
+};
+use crate::social::{Profile, Ring, read_profile};
 use crate::time::Millis;
 use error::Context;
-use tables::Writer;
+use people::People;
 
+mod codec;
 mod error;
 mod migrations;
+mod notices;
+mod pages;
+mod people;
+mod place;
 mod queries;
+mod room;
+mod search;
 mod tables;
+mod threads;
 
 /// How long to wait for another process that reads the same file (a backup, a debugging shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than there are statements.
-const CACHED_STATEMENTS: usize = 48;
+const CACHED_STATEMENTS: usize = 128;
 
 /// Natively a write-ahead log. The browser's `sahpool` VFS has no shared memory for one, so a rollback journal: it is
 /// truncated at each commit instead of deleted, since deleting and creating it again rewrites and flushes the pool's
@@ -43,11 +54,22 @@ const LOCKING_MODE: &str = if cfg!(target_arch = "wasm32") {
 /// Bounds what a large batch leaves of the log on the disk, in bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
 
+/// Of pages in memory, in KiB: the inner pages of the indices of a million events. The browser's build has its own.
+const CACHE_KIB: i64 = 32 * 1024;
+/// After the disk was full, others' events are refused for so long before it is tried again.
+const FULL_FOR: Duration = Duration::from_secs(30);
+/// How often room is made for an own event before the disk is called full.
+const MAX_ROOM_MADE: u32 = 20;
+
 /// Events in a SQLite database.
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
+    people: People,
     changes: Changes,
+    /// How far tidying has come, per ring: the last person looked at.
+    tidied: [i64; 6],
+    full_since: Option<Millis>,
 }
 
 impl SqliteStore {
@@ -56,11 +78,17 @@ impl SqliteStore {
     /// # Errors
     /// When the database cannot be used, or was written by a newer version of the program.
     pub fn new(mut connection: Connection) -> Result<Self, StoreError> {
-        configure(&connection).context("preparing the database")?;
+        const CONTEXT: &str = "preparing the database";
+        configure(&connection).context(CONTEXT)?;
         migrations::run(&mut connection)?;
+        vacuum_incrementally(&connection).context(CONTEXT)?;
+        let people = People::load(&connection).context(CONTEXT)?;
         Ok(Self {
             connection,
+            people,
             changes: Changes::default(),
+            tidied: [0; 6],
+            full_since: None,
         })
     }
 
@@ -79,45 +107,75 @@ impl SqliteStore {
     pub fn in_memory() -> Result<Self, StoreError> {
         Self::new(Connection::open_in_memory().context("opening a database in memory")?)
     }
+
+    fn admit(&mut self, events: &[Event], verified: bool, now: Millis) -> Result<Vec<Put>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = events.iter().any(|event| self.people.is_me(&event.pubkey));
+        if !own && self.full_since.is_some_and(|since| now.since(since) < FULL_FOR) {
+            return Ok(vec![Put::NoRoom; events.len()]);
+        }
+        let mut made = 0;
+        loop {
+            let stored = self.write(|writer| {
+                let admitted = events
+                    .iter()
+                    .map(|event| rules::admit(writer, event, verified, now));
+                admitted.collect::<Result<Vec<_>, _>>()
+            });
+            match stored {
+                Ok(outcomes) => {
+                    if self.full_since.take().is_some() {
+                        self.changes.queries.insert(Query::Storage);
+                    }
+                    return Ok(outcomes);
+                }
+                Err(error) if error.full => {
+                    if self.full_since.replace(now).is_none() {
+                        self.changes.queries.insert(Query::Storage);
+                    }
+                    if !own {
+                        return Ok(vec![Put::NoRoom; events.len()]);
+                    }
+                    made += 1;
+                    // Others' events give way to the own; what is freed is used again without growing the file.
+                    if made > MAX_ROOM_MADE || !self.make_room().unwrap_or(false) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is written: space is given back page by page, without rewriting the file.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "locking_mode", LOCKING_MODE)?;
     // A database in memory stays in mode "memory".
     connection.pragma_update(None, "journal_mode", JOURNAL_MODE)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
     // Synced at every commit: what `put` reported survives the process and the power.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    if !cfg!(target_arch = "wasm32") {
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    }
     // What a person deletes is overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", "ON")
 }
 
-impl SqliteStore {
-    fn admit(&mut self, events: &[Event], verified: bool, now: Millis) -> Result<Vec<Put>, StoreError> {
-        const CONTEXT: &str = "storing events";
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .context(CONTEXT)?;
-        let mut changes = Changes::default();
-        let mut writer = Writer {
-            db: &transaction,
-            changes: &mut changes,
-        };
-        let results = events
-            .iter()
-            .map(|event| rules::admit(&mut writer, event, verified, now))
-            .collect::<Result<_, _>>()?;
-        transaction.commit().context(CONTEXT)?;
-        self.changes.added.append(&mut changes.added);
-        self.changes.removed.append(&mut changes.removed);
-        Ok(results)
+/// A database of version 1 was made without it: rewritten once, whole or not at all.
+fn vacuum_incrementally(connection: &Connection) -> rusqlite::Result<()> {
+    const INCREMENTAL: i64 = 2;
+    let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if mode == INCREMENTAL {
+        return Ok(());
     }
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
 impl Store for SqliteStore {
@@ -138,60 +196,159 @@ impl Store for SqliteStore {
     }
 
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        queries::event(&self.connection, id).context("reading an event")
+        self.event_by_id(id)
     }
 
     fn note(&self, id: &EventId) -> Result<Option<Note>, StoreError> {
-        queries::note(&self.connection, id).context("reading a note")
+        self.note_by_id(id)
     }
 
     fn timeline(&self, scope: Scope, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        const CONTEXT: &str = "reading a timeline";
-        let (db, wanted) = (&self.connection, limit.saturating_add(1));
-        let notes = match scope {
-            Scope::Everyone => queries::notes(db, before, wanted).context(CONTEXT)?,
-            Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
-                queries::notes_of(db, &author, before, wanted).context(CONTEXT)?
-            }
-            Scope::FollowedBy(person) => {
-                let mut people = queries::follows(db, &person).context(CONTEXT)?;
-                if !people.contains(&person) {
-                    people.push(person);
-                }
-                let places = rules::merge(people, before, wanted, |one, before| {
-                    queries::place_of(db, one, before).context(CONTEXT)
-                })?;
-                let notes = places
-                    .iter()
-                    .filter_map(|place| queries::note(db, &place.id).transpose());
-                notes.collect::<rusqlite::Result<_>>().context(CONTEXT)?
-            }
-        };
-        Ok(rules::page(notes, limit))
+        match scope {
+            Scope::Everyone => self.everyone(before, limit),
+            Scope::FollowedBy(person) => self.home(&person, before, limit),
+            Scope::Author(author) => self.of_author(&author, &[1, 2], before, limit),
+            Scope::Posts(author) => self.of_author(&author, &[1], before, limit),
+            Scope::Replies(author) => self.of_author(&author, &[2], before, limit),
+            Scope::Media(author) => self.media_of(&author, before, limit),
+        }
     }
 
     fn note_count(&self, author: &PublicKey) -> Result<u64, StoreError> {
-        queries::note_count(&self.connection, author).context("counting notes")
+        const CONTEXT: &str = "counting notes";
+        match self.number_of(author)? {
+            Some(no) => Ok(queries::name_and_notes(&self.connection, no).context(CONTEXT)?.1),
+            None => Ok(0),
+        }
     }
 
     fn profile(&self, person: &PublicKey) -> Result<Option<Profile>, StoreError> {
         Ok(self
-            .replaceable(person, Kind::Metadata)?
+            .addressable(person, Kind::Metadata, "")?
             .as_ref()
             .map(read_profile))
     }
 
     fn replaceable(&self, person: &PublicKey, kind: Kind) -> Result<Option<Event>, StoreError> {
-        queries::replaceable(&self.connection, person, kind).context("reading a replaceable event")
+        self.addressable(person, kind, "")
     }
 
     fn follows(&self, person: &PublicKey) -> Result<Vec<PublicKey>, StoreError> {
-        queries::follows(&self.connection, person).context("reading a follow list")
+        const CONTEXT: &str = "reading a follow list";
+        let Some(no) = self.number_of(person)? else {
+            return Ok(Vec::new());
+        };
+        let people = queries::follows(&self.connection, no).context(CONTEXT)?;
+        let keys = people
+            .into_iter()
+            .map(|no| queries::person(&self.connection, no).map(|(key, ..)| key));
+        keys.collect::<rusqlite::Result<_>>().context(CONTEXT)
     }
 
     fn items(&self, filter: &Filter) -> Result<Vec<Item>, StoreError> {
         let wanted = rules::Wanted::new(filter);
-        queries::items(&self.connection, &wanted).context("listing events to reconcile")
+        let authors = match &wanted.authors {
+            None => None,
+            Some(keys) => {
+                let mut authors = Vec::with_capacity(keys.len());
+                for key in keys {
+                    authors.extend(self.number_of(key)?);
+                }
+                Some(authors)
+            }
+        };
+        queries::items(&self.connection, &wanted, authors.as_deref()).context("listing events to reconcile")
+    }
+
+    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
+        self.become_me(me)
+    }
+
+    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
+        self.ring_of(person)
+    }
+
+    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
+        self.members(ring, limit)
+    }
+
+    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
+        self.followers_of(person, limit)
+    }
+
+    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.tagged(tag, before, limit)
+    }
+
+    fn list(
+        &self,
+        owner: &PublicKey,
+        name: &str,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.of_list(owner, name, before, limit)
+    }
+
+    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError> {
+        self.read_thread(id, after, limit)
+    }
+
+    fn counts(&self, id: &EventId) -> Result<Counts, StoreError> {
+        queries::counts(&self.connection, id).context("counting reactions")
+    }
+
+    fn reactors(
+        &self,
+        id: &EventId,
+        act: Act,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Reactors, StoreError> {
+        self.read_reactors(id, act, after, limit)
+    }
+
+    fn notifications(
+        &self,
+        causes: &[Cause],
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Notifications, StoreError> {
+        self.read_notifications(causes, before, limit)
+    }
+
+    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
+        self.keep_read_until(place)
+    }
+
+    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.find_notes(text, before, limit)
+    }
+
+    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
+        self.find_people(text, limit)
+    }
+
+    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
+        people::set_budget(&self.connection, ring, budget).context("keeping a budget")?;
+        self.people.budgets_changed();
+        Ok(())
+    }
+
+    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
+        self.tidy_up(now)
+    }
+
+    fn compact(&mut self) -> Result<bool, StoreError> {
+        self.give_back()
+    }
+
+    fn report(&self) -> Result<StorageReport, StoreError> {
+        self.storage()
+    }
+
+    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.some_events(after, limit)
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -1,54 +1,93 @@
-//! What is read: each query once, with the index that serves it.
+//! What is read by id: each query once, with the index that serves it. Pages are in `pages.rs`, threads in
+//! `threads.rs`, notifications in `notices.rs`, the search in `search.rs`.
 
-use nostr::prelude::{Event, EventId, Kind, PublicKey, Signature, Tags, Timestamp};
+use nostr::prelude::{Event, EventId, Kind, PublicKey, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::{codec, place};
+use crate::social::{Address, References};
 use crate::store::rules::{Version, Wanted};
-use crate::store::{Cursor, Item, Known, Note};
+use crate::store::{Counts, Item, Known, Note};
 
-/// By the unique index on `event.id`, and the key of `gone`.
-const KNOWN: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM event WHERE id = ?1) THEN 1
+/// By `event_by_id`, and the key of `gone`.
+const KNOWN: &str =
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM event WHERE substr(id, 1, 8) = ?1 AND id = ?2) THEN 1
     WHEN EXISTS (SELECT 1 FROM gone WHERE id = ?1) THEN 2 ELSE 0 END";
+/// By `event_by_id`.
+const SEQ: &str = "SELECT seq FROM event WHERE substr(id, 1, 8) = ?1 AND id = ?2";
 /// By the key of `tombstone`.
 const IS_TOMBSTONED: &str = "SELECT EXISTS (SELECT 1 FROM tombstone WHERE target = ?1 AND author = ?2)";
 /// By the key of `latest`.
-const LATEST: &str = "SELECT created_at, id FROM latest WHERE author = ?1 AND kind = ?2";
-/// By the unique index on `event.id`.
-const EVENT: &str = "SELECT id, author, created_at, kind, tags, content, sig FROM event WHERE id = ?1";
-/// By the key of `latest`, then the unique index on `event.id`.
-const REPLACEABLE: &str = "SELECT e.id, e.author, e.created_at, e.kind, e.tags, e.content, e.sig
-    FROM latest l CROSS JOIN event e ON e.id = l.id WHERE l.author = ?1 AND l.kind = ?2";
-/// By the unique index on `event.id`.
-const NOTE: &str = "SELECT e.id, e.author, p.name, e.created_at, e.content
-    FROM event e LEFT JOIN profile_name p ON p.author = e.author WHERE e.id = ?1 AND e.kind = 1";
-/// A range of `event_by_kind`.
-const NOTES: &str = "SELECT e.id, e.author, p.name, e.created_at, e.content
-    FROM event e LEFT JOIN profile_name p ON p.author = e.author
-    WHERE e.kind = 1 AND (e.rank, e.id) > (?1, ?2) ORDER BY e.rank, e.id LIMIT ?3";
-/// A range of `event_by_author`.
-const NOTES_OF: &str = "SELECT e.id, e.author, p.name, e.created_at, e.content
-    FROM event e LEFT JOIN profile_name p ON p.author = e.author
-    WHERE e.author = ?4 AND e.kind = 1 AND (e.rank, e.id) > (?1, ?2) ORDER BY e.rank, e.id LIMIT ?3";
-/// The start of a range of `event_by_author` (covering).
-const PLACE_OF: &str = "SELECT rank, id FROM event
-    WHERE author = ?3 AND kind = 1 AND (rank, id) > (?1, ?2) ORDER BY rank, id LIMIT 1";
-/// A range of `event_by_author` (covering).
-const NOTE_COUNT: &str = "SELECT count(*) FROM event WHERE author = ?1 AND kind = 1";
+const LATEST: &str = "SELECT created_at, id FROM latest WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
+/// By the key of `forgotten`.
+const FORGOTTEN: &str = "SELECT until FROM forgotten WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
+/// By the key of `vanished`.
+const VANISHED: &str = "SELECT until FROM vanished WHERE author = ?1";
+/// By the keys of `event`, `body`, `person`, and that of `tally`.
+const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data, p.name,
+    t.replies, t.thread, t.reposts, t.quotes, t.reactions
+    FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
+    LEFT JOIN tally t ON t.target = substr(e.id, 1, 8) WHERE e.seq = ?1";
+/// By the key of `tally`.
+const COUNTS: &str = "SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1";
+/// By the key of `person`.
+const PERSON: &str = "SELECT key, name, ring FROM person WHERE no = ?1";
+/// By the key of `person`.
+const NAME_AND_NOTES: &str = "SELECT name, notes FROM person WHERE no = ?1";
 /// By the key of `follow`.
 const FOLLOWS: &str = "SELECT followed FROM follow WHERE follower = ?1 ORDER BY position";
-/// A range of `event_by_kind` (covering).
-const ITEMS: &str = "SELECT rank, id FROM event WHERE kind = ?1 AND rank BETWEEN ?2 AND ?3";
-/// A range of `event_by_author` (covering).
-const ITEMS_OF: &str =
-    "SELECT rank, id FROM event WHERE author = ?4 AND kind = ?1 AND rank BETWEEN ?2 AND ?3";
+/// A range of `event`.
+const ITEMS: &str = "SELECT seq, id, moved, kind FROM event WHERE seq >= ?1 AND seq < ?2";
+/// Ranges of `event_by_author`.
+const ITEMS_OF: &str = "SELECT seq, id, moved, kind FROM event
+    WHERE author = ?3 AND class IN (0, 1, 2) AND seq >= ?1 AND seq < ?2";
+/// By the key of `body`.
+const SIZE: &str = "SELECT length(data) FROM body WHERE seq = ?1";
 /// By the key of `setting`.
 const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
+
+/// The part of an id by which it is indexed.
+pub(super) fn short(id: &EventId) -> [u8; 8] {
+    let mut short = [0; 8];
+    short.copy_from_slice(&id.as_bytes()[..8]);
+    short
+}
+
+/// A stored event and where it stands.
+pub(super) struct Stored {
+    pub(super) seq: i64,
+    pub(super) author: i64,
+    pub(super) body_bytes: usize,
+    pub(super) event: Event,
+    name: Option<String>,
+    counts: Counts,
+}
+
+impl Stored {
+    /// As a timeline shows it.
+    pub(super) fn into_note(self) -> Note {
+        Note {
+            references: References::of(&self.event),
+            id: self.event.id,
+            author: self.event.pubkey,
+            author_name: self.name,
+            created_at: self.event.created_at.as_secs(),
+            content: self.event.content,
+            counts: self.counts,
+            repost: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<&String> {
+        self.name.as_ref()
+    }
+}
 
 pub(super) fn known(db: &Connection, id: &EventId) -> rusqlite::Result<Known> {
     let state: i64 = db
         .prepare_cached(KNOWN)?
-        .query_row([id.as_bytes()], |row| row.get(0))?;
+        .query_row(params![short(id), id.as_bytes()], |row| row.get(0))?;
     Ok(match state {
         1 => Known::Stored,
         2 => Known::Gone,
@@ -56,104 +95,129 @@ pub(super) fn known(db: &Connection, id: &EventId) -> rusqlite::Result<Known> {
     })
 }
 
-pub(super) fn is_tombstoned(db: &Connection, id: &EventId, author: &PublicKey) -> rusqlite::Result<bool> {
+pub(super) fn seq_of(db: &Connection, id: &EventId) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached(SEQ)?
+        .query_row(params![short(id), id.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn is_tombstoned(db: &Connection, id: &EventId, author: i64) -> rusqlite::Result<bool> {
     db.prepare_cached(IS_TOMBSTONED)?
-        .query_row(params![id.as_bytes(), author.as_bytes()], |row| row.get(0))
+        .query_row(params![id.as_bytes(), author], |row| row.get(0))
 }
 
-pub(super) fn latest(db: &Connection, author: &PublicKey, kind: Kind) -> rusqlite::Result<Option<Version>> {
-    let mut statement = db.prepare_cached(LATEST)?;
+pub(super) fn latest(db: &Connection, author: i64, address: &Address) -> rusqlite::Result<Option<Version>> {
     let version = |row: &Row<'_>| Ok(Version::new(unsigned(row, 0)?, id(row, 1)?));
-    statement
-        .query_row(params![author.as_bytes(), kind.as_u16()], version)
+    db.prepare_cached(LATEST)?
+        .query_row(
+            params![author, address.kind.as_u16(), address.identifier],
+            version,
+        )
         .optional()
 }
 
-pub(super) fn event(db: &Connection, id: &EventId) -> rusqlite::Result<Option<Event>> {
-    db.prepare_cached(EVENT)?
-        .query_row([id.as_bytes()], to_event)
-        .optional()
-}
-
-pub(super) fn replaceable(
+pub(super) fn forgotten_until(
     db: &Connection,
-    author: &PublicKey,
-    kind: Kind,
-) -> rusqlite::Result<Option<Event>> {
-    let mut statement = db.prepare_cached(REPLACEABLE)?;
-    statement
-        .query_row(params![author.as_bytes(), kind.as_u16()], to_event)
+    author: i64,
+    address: &Address,
+) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached(FORGOTTEN)?
+        .query_row(
+            params![author, address.kind.as_u16(), address.identifier],
+            |row| unsigned(row, 0),
+        )
         .optional()
 }
 
-pub(super) fn note(db: &Connection, id: &EventId) -> rusqlite::Result<Option<Note>> {
-    db.prepare_cached(NOTE)?
-        .query_row([id.as_bytes()], to_note)
+pub(super) fn vanished_until(db: &Connection, author: i64) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached(VANISHED)?
+        .query_row([author], |row| unsigned(row, 0))
         .optional()
 }
 
-pub(super) fn notes(db: &Connection, before: Option<Cursor>, limit: usize) -> rusqlite::Result<Vec<Note>> {
-    let (rank, id) = place(before.as_ref());
-    db.prepare_cached(NOTES)?
-        .query_map(params![rank, id, number(limit)], to_note)?
-        .collect()
+/// A stored event by its place.
+pub(super) fn stored_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
+    db.prepare_cached(ENTRY)?.query_row([seq], to_stored).optional()
 }
 
-pub(super) fn notes_of(
-    db: &Connection,
-    author: &PublicKey,
-    before: Option<Cursor>,
-    limit: usize,
-) -> rusqlite::Result<Vec<Note>> {
-    let (rank, id) = place(before.as_ref());
-    let mut statement = db.prepare_cached(NOTES_OF)?;
-    statement
-        .query_map(params![rank, id, number(limit), author.as_bytes()], to_note)?
-        .collect()
+/// A stored event by its id.
+pub(super) fn stored(db: &Connection, id: &EventId) -> rusqlite::Result<Option<Stored>> {
+    match seq_of(db, id)? {
+        Some(seq) => stored_at(db, seq),
+        None => Ok(None),
+    }
 }
 
-/// Where the author's newest note before a place stands.
-pub(super) fn place_of(
-    db: &Connection,
-    author: &PublicKey,
-    before: Option<Cursor>,
-) -> rusqlite::Result<Option<Cursor>> {
-    let (rank, id) = place(before.as_ref());
-    let found = |row: &Row<'_>| to_item(row).map(|Item { created_at, id }| Cursor { created_at, id });
-    db.prepare_cached(PLACE_OF)?
-        .query_row(params![rank, id, author.as_bytes()], found)
-        .optional()
+/// Bytes of a stored event's body.
+pub(super) fn size_of(db: &Connection, seq: i64) -> rusqlite::Result<u64> {
+    db.prepare_cached(SIZE)?.query_row([seq], |row| unsigned(row, 0))
 }
 
-pub(super) fn note_count(db: &Connection, author: &PublicKey) -> rusqlite::Result<u64> {
-    db.prepare_cached(NOTE_COUNT)?
-        .query_row([author.as_bytes()], |row| unsigned(row, 0))
+pub(super) fn counts(db: &Connection, id: &EventId) -> rusqlite::Result<Counts> {
+    let counts = db
+        .prepare_cached(COUNTS)?
+        .query_row([short(id)], |row| to_counts(row, 0))
+        .optional()?;
+    Ok(counts.unwrap_or_default())
 }
 
-pub(super) fn follows(db: &Connection, person: &PublicKey) -> rusqlite::Result<Vec<PublicKey>> {
+/// Key, name and the number of the ring.
+pub(super) fn person(db: &Connection, no: i64) -> rusqlite::Result<(PublicKey, Option<String>, u8)> {
+    db.prepare_cached(PERSON)?
+        .query_row([no], |row| Ok((key(row, 0)?, row.get(1)?, row.get(2)?)))
+}
+
+pub(super) fn name_and_notes(db: &Connection, no: i64) -> rusqlite::Result<(Option<String>, u64)> {
+    db.prepare_cached(NAME_AND_NOTES)?
+        .query_row([no], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
+}
+
+/// The people whom a person follows, by their numbers.
+pub(super) fn follows(db: &Connection, person: i64) -> rusqlite::Result<Vec<i64>> {
     db.prepare_cached(FOLLOWS)?
-        .query_map([person.as_bytes()], |row| key(row, 0))?
+        .query_map([person], |row| row.get(0))?
         .collect()
 }
 
-/// In ascending order. One range scan per kind and author; sorted here, since the ranges come one after another.
-pub(super) fn items(db: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<Item>> {
-    let (from, to) = (-seconds(wanted.until), -seconds(wanted.since));
+/// In ascending order.
+pub(super) fn items(
+    db: &Connection,
+    wanted: &Wanted,
+    authors: Option<&[i64]>,
+) -> rusqlite::Result<Vec<Item>> {
     let mut items = Vec::new();
-    let (mut of_all, mut of_author) = (db.prepare_cached(ITEMS)?, db.prepare_cached(ITEMS_OF)?);
-    for kind in &wanted.kinds {
-        let kind = kind.as_u16();
-        match &wanted.authors {
-            None => {
-                for item in of_all.query_map(params![kind, from, to], to_item)? {
-                    items.push(item?);
-                }
+    if wanted.since > wanted.until {
+        return Ok(items);
+    }
+    // What was moved to an earlier place is found a little before its second.
+    let from = place::first_of(wanted.since).saturating_sub(place::FARTHEST);
+    let to = place::first_of(wanted.until.saturating_add(1)).saturating_add(1);
+    let mut take = |row: &Row<'_>| -> rusqlite::Result<()> {
+        let created_at = created_at(row.get(0)?, row.get(2)?);
+        if (wanted.since..=wanted.until).contains(&created_at)
+            && wanted.has_kind(Kind::from(row.get::<_, u16>(3)?))
+        {
+            items.push(Item {
+                created_at,
+                id: id(row, 1)?,
+            });
+        }
+        Ok(())
+    };
+    match authors {
+        None => {
+            let mut statement = db.prepare_cached(ITEMS)?;
+            let mut rows = statement.query(params![from, to])?;
+            while let Some(row) = rows.next()? {
+                take(row)?;
             }
-            Some(authors) => {
-                for author in authors {
-                    for item in of_author.query_map(params![kind, from, to, author.as_bytes()], to_item)? {
-                        items.push(item?);
-                    }
+        }
+        Some(authors) => {
+            let mut statement = db.prepare_cached(ITEMS_OF)?;
+            for author in authors {
+                let mut rows = statement.query(params![from, to, author])?;
+                while let Some(row) = rows.next()? {
+                    take(row)?;
                 }
             }
         }
@@ -177,137 +241,57 @@ pub(super) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Rank and id to continue after; without a cursor, what lies before every event.
-fn place(before: Option<&Cursor>) -> (i64, &[u8]) {
-    before.map_or((i64::MIN, &[]), |cursor| {
-        (-seconds(cursor.created_at), cursor.id.as_bytes())
-    })
+/// The author's time of the event in a row: that of its place, or the one beside it.
+pub(super) fn created_at(seq: i64, moved: Option<i64>) -> u64 {
+    moved.map_or_else(|| place::second_of(seq), i64::unsigned_abs)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<EventId> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<EventId> {
     row.get(column).map(EventId::from_byte_array)
 }
 
-fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
+pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
     row.get(column).map(PublicKey::from_byte_array)
 }
 
-fn to_item(row: &Row<'_>) -> rusqlite::Result<Item> {
-    let rank: i64 = row.get(0)?;
-    Ok(Item {
-        created_at: rank.unsigned_abs(),
-        id: id(row, 1)?,
+fn to_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
+    let count = |column: usize| -> rusqlite::Result<u32> {
+        let count: Option<i64> = row.get(first + column)?;
+        Ok(u32::try_from(count.unwrap_or(0).max(0)).unwrap_or(u32::MAX))
+    };
+    Ok(Counts {
+        replies: count(0)?,
+        thread: count(1)?,
+        reposts: count(2)?,
+        quotes: count(3)?,
+        reactions: count(4)?,
     })
 }
 
-fn to_note(row: &Row<'_>) -> rusqlite::Result<Note> {
-    Ok(Note {
-        id: id(row, 0)?,
-        author: key(row, 1)?,
-        author_name: row.get(2)?,
-        created_at: unsigned(row, 3)?,
-        content: row.get(4)?,
-        references: crate::social::References::default(),
-        counts: crate::store::Counts::default(),
-        repost: None,
+fn to_stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let seq = row.get(0)?;
+    let data = row.get_ref(6)?.as_blob()?;
+    let (signature, tags, content) = codec::decode(data)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, error.into()))?;
+    Ok(Stored {
+        seq,
+        author: row.get(2)?,
+        body_bytes: data.len(),
+        event: Event::new(
+            id(row, 1)?,
+            key(row, 3)?,
+            Timestamp::from_secs(created_at(seq, row.get(4)?)),
+            Kind::from(row.get::<_, u16>(5)?),
+            tags,
+            content,
+            signature,
+        ),
+        name: row.get(7)?,
+        counts: to_counts(row, 8)?,
     })
-}
-
-fn to_event(row: &Row<'_>) -> rusqlite::Result<Event> {
-    let tags: Tags = serde_json::from_str(row.get_ref(4)?.as_str()?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(4, Type::Text, error.into()))?;
-    let content: String = row.get(5)?;
-    Ok(Event::new(
-        id(row, 0)?,
-        key(row, 1)?,
-        Timestamp::from_secs(unsigned(row, 2)?),
-        Kind::from(row.get::<_, u16>(3)?),
-        tags,
-        content,
-        Signature::from_byte_array(row.get(6)?),
-    ))
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::store::SqliteStore;
-
-    /// The steps of EXPLAIN QUERY PLAN, with parameters unset.
-    pub(in crate::store::sqlite) fn plan(db: &Connection, sql: &str) -> Vec<String> {
-        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps = statement
-            .raw_query()
-            .mapped(|row| row.get(3))
-            .collect::<Result<_, _>>();
-        steps.unwrap()
-    }
-
-    #[test]
-    fn every_query_is_a_search_by_index_in_its_order() {
-        let store = SqliteStore::in_memory().unwrap();
-        let all = [
-            KNOWN,
-            IS_TOMBSTONED,
-            LATEST,
-            EVENT,
-            REPLACEABLE,
-            NOTE,
-            NOTES,
-            NOTES_OF,
-            PLACE_OF,
-            NOTE_COUNT,
-            FOLLOWS,
-            ITEMS,
-            ITEMS_OF,
-            SETTING,
-        ];
-        for sql in all {
-            let plan = plan(&store.connection, sql);
-            assert!(
-                plan.iter().any(|step| step.starts_with("SEARCH")),
-                "{sql}\n{plan:#?}"
-            );
-            for step in &plan {
-                let whole_table = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
-                assert!(!whole_table && !step.contains("TEMP B-TREE"), "{sql}\n{plan:#?}");
-            }
-        }
-    }
-
-    #[test]
-    fn pages_and_items_use_the_index_meant_for_them() {
-        let store = SqliteStore::in_memory().unwrap();
-        for (sql, index) in [
-            (NOTES, "USING INDEX event_by_kind (kind=? AND (rank,id)>(?,?))"),
-            (
-                NOTES_OF,
-                "USING INDEX event_by_author (author=? AND kind=? AND (rank,id)>(?,?))",
-            ),
-            (
-                PLACE_OF,
-                "USING COVERING INDEX event_by_author (author=? AND kind=? AND (rank,id)>(?,?))",
-            ),
-            (
-                NOTE_COUNT,
-                "USING COVERING INDEX event_by_author (author=? AND kind=?)",
-            ),
-            (
-                ITEMS,
-                "USING COVERING INDEX event_by_kind (kind=? AND rank>? AND rank<?)",
-            ),
-            (
-                ITEMS_OF,
-                "USING COVERING INDEX event_by_author (author=? AND kind=? AND rank>? AND rank<?)",
-            ),
-        ] {
-            let plan = plan(&store.connection, sql);
-            assert!(plan.iter().any(|step| step.ends_with(index)), "{sql}\n{plan:#?}");
-        }
-    }
 }

@@ -1,0 +1,277 @@
+//! People under their small numbers, how near they are, and how much of a ring's budget is used: what nearly every call
+//! needs, kept in memory beside the tables.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use nostr::prelude::PublicKey;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::queries::unsigned;
+use super::tables::execute;
+use crate::social::{Mutes, Ring};
+use crate::store::{Budget, Usage};
+
+/// Numbers kept in memory: about 6 MB.
+const MAX_NUMBERS: usize = 100_000;
+/// How far over its budget a ring may go before more is refused: tidying brings it back.
+const SLACK: f64 = 1.25;
+/// The part of its ring's budget that one stranger may take.
+const STRANGERS_SHARE: u64 = 8;
+
+const FIND: &str = "SELECT no FROM person WHERE key = ?1";
+const ADD: &str = "INSERT INTO person (key) VALUES (?1)";
+const RING_AND_USE: &str = "SELECT ring, bytes FROM person WHERE no = ?1";
+const USED: &str = "SELECT ring, sum(events), sum(bytes) FROM person WHERE events > 0 GROUP BY ring";
+const BUDGETS: &str = "SELECT ring, events, bytes, age FROM budget";
+const COUNT_GONE: &str = "SELECT count(*) FROM gone";
+/// Everybody is a stranger but for these, by the index on `ring`.
+const REFRESH_RINGS: [&str; 5] = [
+    "UPDATE person SET ring = 5 WHERE ring < 5",
+    // Followed, by the key of `follow`.
+    "UPDATE person SET ring = 2 WHERE no IN (SELECT followed FROM follow WHERE follower = ?1)",
+    // Friends follow back, by `follow_by_followed`.
+    "UPDATE person SET ring = 1 WHERE ring = 2
+        AND EXISTS (SELECT 1 FROM follow WHERE followed = ?1 AND follower = person.no)",
+    // Followed by a friend.
+    "UPDATE person SET ring = 4 WHERE ring = 5 AND no IN
+        (SELECT f.followed FROM person p CROSS JOIN follow f ON f.follower = p.no WHERE p.ring = 1)",
+    "UPDATE person SET ring = 0 WHERE no = ?1",
+];
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    pub(super) me: Option<(PublicKey, i64)>,
+    /// Rows of `gone`.
+    pub(super) gone: u32,
+    numbers: RefCell<HashMap<PublicKey, i64>>,
+    stale_rings: Cell<bool>,
+    mutes: RefCell<Option<Mutes>>,
+    private_mutes: Mutes,
+    used: RefCell<Option<[Usage; 6]>>,
+    budgets: RefCell<Option<[Budget; 6]>>,
+}
+
+impl People {
+    /// Reads what is kept in memory.
+    pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let gone = db.query_row(COUNT_GONE, [], |row| row.get(0))?;
+        Ok(Self {
+            gone,
+            stale_rings: Cell::new(true),
+            ..Self::default()
+        })
+    }
+
+    /// A transaction was rolled back: what it put in memory is not true.
+    pub(super) fn forget(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        *self = Self {
+            me: self.me,
+            private_mutes: std::mem::take(&mut self.private_mutes),
+            ..Self::load(db)?
+        };
+        Ok(())
+    }
+
+    pub(super) fn find(&self, db: &Connection, key: &PublicKey) -> rusqlite::Result<Option<i64>> {
+        if let Some(number) = self.numbers.borrow().get(key) {
+            return Ok(Some(*number));
+        }
+        let found = db
+            .prepare_cached(FIND)?
+            .query_row([key.as_bytes()], |row| row.get(0))
+            .optional()?;
+        if let Some(number) = found {
+            self.keep(key, number);
+        }
+        Ok(found)
+    }
+
+    /// The number of a person, a new one if need be.
+    pub(super) fn number(&self, db: &Connection, key: &PublicKey) -> rusqlite::Result<i64> {
+        if let Some(number) = self.find(db, key)? {
+            return Ok(number);
+        }
+        execute(db, ADD, [key.as_bytes()])?;
+        let number = db.last_insert_rowid();
+        self.keep(key, number);
+        Ok(number)
+    }
+
+    fn keep(&self, key: &PublicKey, number: i64) {
+        let mut numbers = self.numbers.borrow_mut();
+        if numbers.len() >= MAX_NUMBERS {
+            numbers.clear();
+        }
+        numbers.insert(*key, number);
+    }
+
+    /// Numbers were given back.
+    pub(super) fn forget_numbers(&self) {
+        self.numbers.borrow_mut().clear();
+    }
+
+    pub(super) fn is_me(&self, key: &PublicKey) -> bool {
+        self.me.is_some_and(|(me, _)| me == *key)
+    }
+
+    /// The own number; one that nobody has, before there is one.
+    pub(super) fn my_number(&self) -> i64 {
+        self.me.map_or(-1, |(_, me)| me)
+    }
+
+    // Rings
+
+    pub(super) fn rings_are_stale(&self) {
+        self.stale_rings.set(true);
+    }
+
+    /// Brings `person.ring` up to date.
+    pub(super) fn refresh_rings(&self, db: &Connection) -> rusqlite::Result<()> {
+        if !self.stale_rings.get() {
+            return Ok(());
+        }
+        let transaction = db.unchecked_transaction()?;
+        let me = self.my_number();
+        for (step, sql) in REFRESH_RINGS.iter().enumerate() {
+            let mut statement = transaction.prepare_cached(sql)?;
+            match step {
+                0 | 3 => statement.execute([])?,
+                _ => statement.execute([me])?,
+            };
+        }
+        transaction.commit()?;
+        self.stale_rings.set(false);
+        *self.used.borrow_mut() = None;
+        Ok(())
+    }
+
+    // Mutes
+
+    pub(super) fn mutes_are_stale(&self) {
+        *self.mutes.borrow_mut() = None;
+    }
+
+    pub(super) fn set_private_mutes(&mut self, mutes: Mutes) {
+        self.private_mutes = mutes;
+        self.mutes_are_stale();
+    }
+
+    /// Who and what is muted; `read` reads the public list.
+    pub(super) fn with_mutes<T, E>(
+        &self,
+        read: impl FnOnce() -> Result<Option<Mutes>, E>,
+        look: impl FnOnce(&Mutes) -> T,
+    ) -> Result<T, E> {
+        let known = self.mutes.borrow().is_some();
+        if !known {
+            let mut mutes = read()?.unwrap_or_default();
+            mutes.merge(self.private_mutes.clone());
+            *self.mutes.borrow_mut() = Some(mutes);
+        }
+        let mutes = self.mutes.borrow();
+        Ok(look(mutes.as_ref().unwrap_or(&Mutes::default())))
+    }
+
+    // Room
+
+    /// Whether more of a person may be stored.
+    pub(super) fn has_room(&self, db: &Connection, key: &PublicKey) -> rusqlite::Result<bool> {
+        if self.is_me(key) {
+            return Ok(true);
+        }
+        let known = match self.find(db, key)? {
+            Some(number) => db
+                .prepare_cached(RING_AND_USE)?
+                .query_row([number], |row| Ok((ring(row.get(0)?), unsigned(row, 1)?)))
+                .optional()?,
+            None => None,
+        };
+        let (ring, own) = known.unwrap_or((Ring::Stranger, 0));
+        let budget = self.budget(db, ring)?;
+        let used = self.usage(db, ring)?;
+        let within =
+            |used: u64, most: Option<u64>| most.is_none_or(|most| (used as f64) < most as f64 * SLACK);
+        let fair = ring != Ring::Stranger || budget.bytes.is_none_or(|most| own < most / STRANGERS_SHARE);
+        Ok(fair && within(used.events, budget.events) && within(used.bytes, budget.bytes))
+    }
+
+    pub(super) fn budget(&self, db: &Connection, ring: Ring) -> rusqlite::Result<Budget> {
+        if let Some(budgets) = self.budgets.borrow().as_ref() {
+            return Ok(budgets[ring as usize]);
+        }
+        let mut budgets = Ring::ALL.map(Budget::default_of);
+        let mut statement = db.prepare_cached(BUDGETS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number = |column| {
+                row.get::<_, Option<i64>>(column)
+                    .map(|n| n.map(i64::unsigned_abs))
+            };
+            budgets[self::ring(row.get(0)?) as usize] = Budget {
+                events: number(1)?,
+                bytes: number(2)?,
+                age: number(3)?,
+            };
+        }
+        *self.budgets.borrow_mut() = Some(budgets);
+        Ok(budgets[ring as usize])
+    }
+
+    pub(super) fn budgets_changed(&self) {
+        *self.budgets.borrow_mut() = None;
+    }
+
+    /// What a ring takes.
+    pub(super) fn usage(&self, db: &Connection, ring: Ring) -> rusqlite::Result<Usage> {
+        if let Some(used) = self.used.borrow().as_ref() {
+            return Ok(used[ring as usize]);
+        }
+        let mut used = [Usage::default(); 6];
+        let mut statement = db.prepare_cached(USED)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            used[self::ring(row.get(0)?) as usize] = Usage {
+                events: unsigned(row, 1)?,
+                bytes: unsigned(row, 2)?,
+            };
+        }
+        *self.used.borrow_mut() = Some(used);
+        Ok(used[ring as usize])
+    }
+
+    /// Somebody's events became more or fewer.
+    pub(super) fn used(&self, ring: Option<u8>, events: i64, bytes: i64) {
+        if let (Some(ring), Some(used)) = (ring, self.used.borrow_mut().as_mut()) {
+            let used = &mut used[self::ring(ring) as usize];
+            used.events = used.events.saturating_add_signed(events);
+            used.bytes = used.bytes.saturating_add_signed(bytes);
+        }
+    }
+}
+
+/// A ring by its number in the tables.
+pub(super) fn ring(number: u8) -> Ring {
+    Ring::ALL
+        .get(usize::from(number))
+        .copied()
+        .unwrap_or(Ring::Stranger)
+}
+
+/// Keeps a person's choice.
+pub(super) fn set_budget(db: &Connection, ring: Ring, budget: Budget) -> rusqlite::Result<()> {
+    let number = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    let params = params![
+        ring as u8,
+        number(budget.events),
+        number(budget.bytes),
+        number(budget.age)
+    ];
+    execute(
+        db,
+        "INSERT OR REPLACE INTO budget (ring, events, bytes, age) VALUES (?1, ?2, ?3, ?4)",
+        params,
+    )
+    .map(drop)
+}

@@ -1,0 +1,444 @@
+//! Room: what takes it, what is dropped when there is too little, and giving it back.
+
+use nostr::prelude::{Event, EventId, PublicKey};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::error::Context;
+use super::people::ring;
+use super::queries::{self, number, seconds, unsigned};
+use super::tables::Writer;
+use super::{SqliteStore, place};
+use crate::social::Ring;
+use crate::store::{Changes, Cursor, MAX_REPORTED, StorageReport, StoreError, Usage};
+use crate::time::Millis;
+
+const CONTEXT: &str = "making room";
+/// Events that one call drops at most: about 20 ms of work.
+const MAX_DROPPED: usize = 500;
+/// A ring over its budget is brought down to this part of it, so that not every new event makes work.
+const BELOW: f64 = 0.95;
+/// Pages that one call gives back at most: 4 MiB of 4 KiB pages.
+const PAGES: i64 = 1_024;
+/// Bytes set aside for when the disk is full.
+const RESERVE: i64 = 256 * 1024;
+/// People who are looked at for events past their age, per call.
+const PEOPLE_AT_ONCE: usize = 2_000;
+
+/// A range of the key of `expiry`.
+const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
+/// The end of a range of `person_by_use`.
+const HEAVIEST: &str =
+    "SELECT no, bytes FROM person WHERE ring = ?1 AND events > 0 ORDER BY bytes DESC LIMIT 2";
+/// The start of ranges of `event_by_author`.
+const OLDEST: &str = "SELECT seq FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
+/// The people table from a person on: most are strangers, whose age is what mostly matters.
+const MEMBERS: &str =
+    "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 ORDER BY no LIMIT ?3";
+/// Those whom nothing refers to any more, after a person: by the keys of the tables named.
+const UNUSED: &str = "SELECT no FROM person WHERE no > ?1 AND events = 0 AND ring = 5
+    AND NOT EXISTS (SELECT 1 FROM follow WHERE followed = no)
+    AND NOT EXISTS (SELECT 1 FROM latest WHERE author = no)
+    AND NOT EXISTS (SELECT 1 FROM forgotten WHERE author = no)
+    AND NOT EXISTS (SELECT 1 FROM vanished WHERE author = no)
+    AND NOT EXISTS (SELECT 1 FROM notification WHERE who = no)
+    ORDER BY no LIMIT ?2";
+const BY_KIND: &str = "SELECT kind, events, bytes FROM kind_use WHERE events > 0 ORDER BY bytes DESC";
+/// The ends of the ranges of `person_by_use`, ring by ring.
+const BY_PERSON: &str = "SELECT key, name, events, bytes FROM person WHERE ring = ?1 AND events > 0
+    ORDER BY bytes DESC LIMIT ?2";
+
+/// The end of a range of `person_by_use`.
+const IN_RING: &str = "SELECT key FROM person WHERE ring = ?1 ORDER BY bytes DESC LIMIT ?2";
+/// A range of `follow_by_followed`.
+const FOLLOWERS: &str =
+    "SELECT p.key FROM follow f CROSS JOIN person p ON p.no = f.follower WHERE f.followed = ?1
+    ORDER BY f.follower LIMIT ?2";
+/// A range of `follow_by_followed` (covering).
+const COUNT_FOLLOWERS: &str = "SELECT count(*) FROM follow WHERE followed = ?1";
+/// A range of `event`.
+const AFTER: &str = "SELECT seq FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+impl SqliteStore {
+    pub(super) fn tidy_up(&mut self, now: Millis) -> Result<bool, StoreError> {
+        self.people.refresh_rings(&self.connection).context(CONTEXT)?;
+        self.fill_reserve()?;
+        let expired = self.expired(now)?;
+        let mut more = expired.len() >= MAX_DROPPED;
+        self.drop_events(&expired)?;
+        for ring in Ring::ALL {
+            if ring != Ring::Me && !more {
+                more = self.drop_old(ring, now)? || self.drop_heaviest(ring)?;
+            }
+        }
+        Ok(more)
+    }
+
+    fn expired(&self, now: Millis) -> Result<Vec<i64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(EXPIRED).context(CONTEXT)?;
+        let params = params![seconds(now.0 / 1000), number(MAX_DROPPED)];
+        let rows = statement.query_map(params, |row| row.get(0));
+        rows.and_then(Iterator::collect).context(CONTEXT)
+    }
+
+    /// Drops what is past the ring's age, of some people at a time; true when there are more.
+    fn drop_old(&mut self, ring: Ring, now: Millis) -> Result<bool, StoreError> {
+        let Some(age) = self.people.budget(&self.connection, ring).context(CONTEXT)?.age else {
+            return Ok(false);
+        };
+        let end = place::first_of((now.0 / 1000).saturating_sub(age));
+        let after = self.tidied[ring as usize];
+        let people: Vec<i64> = {
+            let mut statement = self.connection.prepare_cached(MEMBERS).context(CONTEXT)?;
+            let rows = statement.query_map(params![ring as u8, after, number(PEOPLE_AT_ONCE)], |row| {
+                row.get(0)
+            });
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        let (mut old, mut reached) = (Vec::new(), after);
+        for person in &people {
+            for class in 0..3 {
+                let oldest = oldest(&self.connection, *person, class, MAX_DROPPED).context(CONTEXT)?;
+                old.extend(oldest.into_iter().take_while(|seq| *seq < end));
+            }
+            if old.len() >= MAX_DROPPED {
+                break;
+            }
+            reached = *person;
+        }
+        let more = people.len() >= PEOPLE_AT_ONCE || old.len() >= MAX_DROPPED;
+        self.tidied[ring as usize] = if more { reached } else { 0 };
+        self.drop_events(&old)?;
+        Ok(more)
+    }
+
+    /// While a ring is over its budget: those who take most lose their oldest, down to those who take next to most.
+    fn drop_heaviest(&mut self, ring: Ring) -> Result<bool, StoreError> {
+        let budget = self.people.budget(&self.connection, ring).context(CONTEXT)?;
+        let used = self.people.usage(&self.connection, ring).context(CONTEXT)?;
+        let over = |used: u64, most: Option<u64>| most.is_some_and(|most| used > most);
+        if !over(used.events, budget.events) && !over(used.bytes, budget.bytes) {
+            return Ok(false);
+        }
+        let goal = |most: Option<u64>| most.map(|most| (most as f64 * BELOW) as u64);
+        let (events, bytes) = (goal(budget.events), goal(budget.bytes));
+        let mut dropped = 0;
+        while dropped < MAX_DROPPED {
+            let used = self.people.usage(&self.connection, ring).context(CONTEXT)?;
+            let too_much = [(used.events, events), (used.bytes, bytes)].map(|(used, goal)| match goal {
+                Some(goal) if used > goal => used - goal,
+                _ => 0,
+            });
+            let heaviest: Vec<(i64, u64)> = {
+                let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
+                let rows = statement.query_map([i64::from(ring as u8), self.people.my_number()], |row| {
+                    Ok((row.get(0)?, unsigned(row, 1)?))
+                });
+                rows.and_then(Iterator::collect).context(CONTEXT)?
+            };
+            let (Some((person, theirs)), true) = (heaviest.first(), too_much.iter().any(|much| *much > 0))
+            else {
+                break;
+            };
+            let next = heaviest.get(1).map_or(0, |(_, bytes)| *bytes);
+            let victims = self.oldest_of(
+                *person,
+                too_much,
+                theirs.saturating_sub(next),
+                MAX_DROPPED - dropped,
+            )?;
+            if victims.is_empty() {
+                break;
+            }
+            self.drop_events(&victims)?;
+            dropped += victims.len();
+        }
+        Ok(dropped >= MAX_DROPPED)
+    }
+
+    /// The oldest events of a person that together are at least so many, or so large as that or as `lead`; one at
+    /// least.
+    fn oldest_of(
+        &self,
+        person: i64,
+        [events, bytes]: [u64; 2],
+        lead: u64,
+        most: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut all = Vec::new();
+        for class in 0..3 {
+            all.extend(oldest(&self.connection, person, class, most).context(CONTEXT)?);
+        }
+        all.sort_unstable();
+        all.truncate(most);
+        let mut size = 0;
+        let enough = all.iter().enumerate().position(|(n, seq)| {
+            size += queries::size_of(&self.connection, *seq).unwrap_or(0);
+            n as u64 + 1 >= events.max(1) && (bytes == 0 || size >= bytes) || size > lead
+        });
+        all.truncate(enough.map_or(all.len(), |n| n + 1));
+        Ok(all)
+    }
+
+    fn drop_events(&mut self, places: &[i64]) -> Result<(), StoreError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.write(|writer| {
+            for place in places {
+                if let Some(stored) = queries::stored_at(writer.db, *place).context(CONTEXT)? {
+                    writer.remove(&stored)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Frees some room at once, for an own event that finds the disk full: the reserve, then events of those farthest
+    /// from the person.
+    pub(super) fn make_room(&mut self) -> Result<bool, StoreError> {
+        if self
+            .connection
+            .execute("DELETE FROM reserve", [])
+            .context(CONTEXT)?
+            > 0
+        {
+            return Ok(true);
+        }
+        for ring in Ring::ALL.into_iter().rev().filter(|ring| *ring != Ring::Me) {
+            let heaviest: Option<i64> = {
+                let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
+                let mut rows = statement
+                    .query([i64::from(ring as u8), self.people.my_number()])
+                    .context(CONTEXT)?;
+                let row = rows.next().context(CONTEXT)?;
+                row.map(|row| row.get(0)).transpose().context(CONTEXT)?
+            };
+            if let Some(person) = heaviest {
+                let victims = self.oldest_of(person, [50, 0], 0, 50)?;
+                self.drop_events(&victims)?;
+                return Ok(!victims.is_empty());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sets space aside while there is some.
+    fn fill_reserve(&self) -> Result<(), StoreError> {
+        let full = self.full_since.is_some();
+        let filled = "SELECT EXISTS (SELECT 1 FROM reserve)";
+        let filled: bool = self
+            .connection
+            .query_row(filled, [], |row| row.get(0))
+            .context(CONTEXT)?;
+        if full || filled {
+            return Ok(());
+        }
+        let stored = self
+            .connection
+            .execute("INSERT INTO reserve (data) VALUES (zeroblob(?1))", [RESERVE]);
+        match stored.context(CONTEXT) {
+            Err(error) if !error.full => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn give_back(&mut self) -> Result<bool, StoreError> {
+        const CONTEXT: &str = "giving space back";
+        self.drop_unused_people()?;
+        self.connection
+            .execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))
+            .context(CONTEXT)?;
+        let free: i64 = self
+            .connection
+            .pragma_query_value(None, "freelist_count", |row| row.get(0))
+            .context(CONTEXT)?;
+        Ok(free > 0)
+    }
+
+    /// Those of whom nothing is kept any more.
+    fn drop_unused_people(&mut self) -> Result<(), StoreError> {
+        let after = self.tidied[Ring::Me as usize];
+        let unused: Vec<i64> = {
+            let mut statement = self.connection.prepare_cached(UNUSED).context(CONTEXT)?;
+            let rows = statement.query_map([after, number(MAX_DROPPED)], |row| row.get(0));
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        self.tidied[Ring::Me as usize] = unused
+            .last()
+            .copied()
+            .filter(|_| unused.len() >= MAX_DROPPED)
+            .unwrap_or(0);
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .context(CONTEXT)?;
+        for person in unused {
+            super::tables::execute(&transaction, "DELETE FROM person WHERE no = ?1", [person])
+                .context(CONTEXT)?;
+        }
+        transaction.commit().context(CONTEXT)?;
+        self.people.forget_numbers();
+        Ok(())
+    }
+
+    pub(super) fn storage(&self) -> Result<StorageReport, StoreError> {
+        const CONTEXT: &str = "measuring storage";
+        let db = &self.connection;
+        self.people.refresh_rings(db).context(CONTEXT)?;
+        let pragma = |name: &str| -> Result<u64, StoreError> {
+            let value: i64 = db
+                .pragma_query_value(None, name, |row| row.get(0))
+                .context(CONTEXT)?;
+            Ok(value.unsigned_abs())
+        };
+        let page = pragma("page_size")?;
+        let (file, free) = (pragma("page_count")? * page, pragma("freelist_count")? * page);
+        let mut report = StorageReport {
+            file,
+            free,
+            full: self.full_since.is_some(),
+            ..StorageReport::default()
+        };
+        for ring in Ring::ALL {
+            let used = self.people.usage(db, ring).context(CONTEXT)?;
+            report.rings.push((ring, used));
+            report.events.events += used.events;
+            report.events.bytes += used.bytes;
+            let mut statement = db.prepare_cached(BY_PERSON).context(CONTEXT)?;
+            let people = statement.query_map(params![ring as u8, number(MAX_REPORTED)], |row| {
+                let usage = Usage {
+                    events: unsigned(row, 2)?,
+                    bytes: unsigned(row, 3)?,
+                };
+                Ok((queries::key(row, 0)?, row.get(1)?, usage))
+            });
+            for person in people.context(CONTEXT)? {
+                report.people.push(person.context(CONTEXT)?);
+            }
+        }
+        report
+            .people
+            .sort_by_key(|(key, _, usage)| (std::cmp::Reverse(usage.bytes), *key));
+        report.people.truncate(MAX_REPORTED);
+        let mut statement = db.prepare_cached(BY_KIND).context(CONTEXT)?;
+        let kinds = statement.query_map([], |row| {
+            let usage = Usage {
+                events: unsigned(row, 1)?,
+                bytes: unsigned(row, 2)?,
+            };
+            Ok((row.get(0)?, usage))
+        });
+        for kind in kinds.context(CONTEXT)? {
+            report.kinds.push(kind.context(CONTEXT)?);
+        }
+        report.index = file.saturating_sub(free).saturating_sub(report.events.bytes);
+        Ok(report)
+    }
+
+    pub(super) fn ring_of(&self, key: &PublicKey) -> Result<Ring, StoreError> {
+        const CONTEXT: &str = "looking up a person";
+        if self.people.is_me(key) {
+            return Ok(Ring::Me);
+        }
+        self.people.refresh_rings(&self.connection).context(CONTEXT)?;
+        match self.number_of(key)? {
+            Some(no) => Ok(ring(queries::person(&self.connection, no).context(CONTEXT)?.2)),
+            None => Ok(Ring::Stranger),
+        }
+    }
+
+    /// The people of a ring, those of whom most is stored first.
+    pub(super) fn members(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
+        const CONTEXT: &str = "listing people";
+        self.people.refresh_rings(&self.connection).context(CONTEXT)?;
+        let mut statement = self.connection.prepare_cached(IN_RING).context(CONTEXT)?;
+        let rows = statement.query_map(params![ring as u8, number(limit)], |row| queries::key(row, 0));
+        rows.and_then(Iterator::collect).context(CONTEXT)
+    }
+
+    /// Those who follow a person, and how many they are.
+    pub(super) fn followers_of(
+        &self,
+        person: &PublicKey,
+        limit: usize,
+    ) -> Result<(Vec<PublicKey>, u64), StoreError> {
+        const CONTEXT: &str = "listing followers";
+        let Some(no) = self.number_of(person)? else {
+            return Ok((Vec::new(), 0));
+        };
+        let mut statement = self.connection.prepare_cached(FOLLOWERS).context(CONTEXT)?;
+        let rows = statement.query_map(params![no, number(limit)], |row| queries::key(row, 0));
+        let keys = rows.and_then(Iterator::collect).context(CONTEXT)?;
+        let mut statement = self.connection.prepare_cached(COUNT_FOLLOWERS).context(CONTEXT)?;
+        let count = statement
+            .query_row([no], |row| unsigned(row, 0))
+            .context(CONTEXT)?;
+        Ok((keys, count))
+    }
+
+    /// Events in the order of time, oldest first.
+    pub(super) fn some_events(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        const CONTEXT: &str = "reading events";
+        let after = match after {
+            Some(cursor) => self.place_before(Some(cursor))?,
+            None => -1,
+        };
+        let places: Vec<i64> = {
+            let mut statement = self.connection.prepare_cached(AFTER).context(CONTEXT)?;
+            let rows = statement.query_map(params![after, number(limit)], |row| row.get(0));
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        let events = places.into_iter().filter_map(|place| {
+            let stored = queries::stored_at(&self.connection, place).transpose()?;
+            Some(stored.map(|stored| stored.event))
+        });
+        events.collect::<rusqlite::Result<_>>().context(CONTEXT)
+    }
+
+    /// Runs writes in one transaction; nothing of them stays after an error.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        const CONTEXT: &str = "storing events";
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .context(CONTEXT)?;
+        let mut writer = Writer::new(&transaction, &mut self.people);
+        let answer = work(&mut writer);
+        let done = answer.and_then(|answer| Ok((answer, writer.finish()?)));
+        let done = done.and_then(|done| transaction.commit().context(CONTEXT).map(|()| done));
+        match done {
+            Ok((answer, changes)) => {
+                let Changes {
+                    mut added,
+                    mut removed,
+                    mut queries,
+                } = changes;
+                self.changes.added.append(&mut added);
+                self.changes.removed.append(&mut removed);
+                self.changes.queries.append(&mut queries);
+                Ok(answer)
+            }
+            Err(error) => {
+                self.people.forget(&self.connection).context(CONTEXT)?;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn event_by_id(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        let stored = queries::stored(&self.connection, id).context("reading an event")?;
+        Ok(stored.map(|stored| stored.event))
+    }
+}
+
+fn oldest(db: &Connection, person: i64, class: i64, most: usize) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached(OLDEST)?
+        .query_map(params![person, class, number(most)], |row| row.get(0))?
+        .collect()
+}

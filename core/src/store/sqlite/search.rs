@@ -1,0 +1,140 @@
+//! The search: notes by their words, people by their name or key.
+
+use nostr::prelude::{FromBech32, PublicKey};
+use rusqlite::params;
+
+use super::SqliteStore;
+use super::error::Context;
+use super::pages::Muting;
+use super::people::ring;
+use super::queries::{self, number};
+use crate::social::References;
+use crate::store::words::Search;
+use crate::store::{Cursor, FoundPerson, Note, Page, StoreError};
+
+const CONTEXT: &str = "searching";
+/// Notes that the index offers and that are looked at for one page at most; the page then goes on from there.
+const MAX_LOOKED_AT: usize = 2_000;
+/// Notes asked of the index at once, more than a page: some are not what was looked for.
+const AT_ONCE: usize = 100;
+/// Longest text that is searched for, in bytes.
+const MAX_TEXT: usize = 400;
+
+/// By the index `word`, newest first: it is in the order of time, so it stops when the page is full.
+const NOTES: &str = "SELECT rowid FROM word WHERE word MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3";
+/// A range of `person_by_name`.
+const NAMED: &str = "SELECT key, name, ring FROM person
+    WHERE name IS NOT NULL AND name >= ?1 COLLATE NOCASE AND name < ?2 COLLATE NOCASE LIMIT ?3";
+/// The people of near rings, by `person_by_use`, whose name has the text within.
+const NAMED_WITHIN: &str = "SELECT key, name, ring FROM person
+    WHERE ring < 5 AND name IS NOT NULL AND instr(lower(name), ?1) > 0 LIMIT ?2";
+
+impl SqliteStore {
+    pub(super) fn find_notes(
+        &self,
+        text: &str,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let Some(search) = Search::parse(bounded(text)) else {
+            return Ok(Page::default());
+        };
+        let expression = search.expression();
+        let mut before = self.place_before(before)?;
+        let (mut notes, mut looked_at) = (Vec::<Note>::new(), 0);
+        loop {
+            let places: Vec<i64> = {
+                let mut statement = self.connection.prepare_cached(NOTES).context(CONTEXT)?;
+                let rows =
+                    statement.query_map(params![expression, before, number(AT_ONCE)], |row| row.get(0));
+                rows.and_then(Iterator::collect).context(CONTEXT)?
+            };
+            let ended = places.len() < AT_ONCE;
+            for place in places {
+                before = place;
+                looked_at += 1;
+                let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
+                    continue;
+                };
+                let cursor = Cursor {
+                    created_at: entry.event.created_at.as_secs(),
+                    id: entry.event.id,
+                };
+                let references = References::of(&entry.event);
+                if search.matches(&entry.event.content, &references.hashtags)
+                    && let Some(note) = self.shown(entry, Muting::LeftOut)?
+                {
+                    if notes.len() == limit {
+                        let next = notes.last().map(Note::cursor);
+                        return Ok(Page { notes, next });
+                    }
+                    notes.push(note);
+                }
+                if looked_at >= MAX_LOOKED_AT {
+                    return Ok(Page {
+                        notes,
+                        next: Some(cursor),
+                    });
+                }
+            }
+            if ended {
+                return Ok(Page { notes, next: None });
+            }
+        }
+    }
+
+    pub(super) fn find_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
+        let text = bounded(text).trim().trim_start_matches('@');
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.people.refresh_rings(&self.connection).context(CONTEXT)?;
+        let mut found = Vec::new();
+        let key = PublicKey::from_bech32(text).or_else(|_| PublicKey::from_hex(text));
+        if let Ok(key) = key
+            && let Some(no) = self.number_of(&key)?
+        {
+            let (key, name, number) = queries::person(&self.connection, no).context(CONTEXT)?;
+            found.push(FoundPerson {
+                key,
+                name,
+                ring: ring(number),
+            });
+        }
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(FoundPerson {
+                key: queries::key(row, 0)?,
+                name: row.get(1)?,
+                ring: ring(row.get(2)?),
+            })
+        };
+        let end = format!("{text}\u{10FFFF}");
+        let mut named = self.connection.prepare_cached(NAMED).context(CONTEXT)?;
+        let rows = named.query_map(params![text, end, number(limit)], read);
+        found.extend(
+            rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+                .context(CONTEXT)?,
+        );
+        let mut within = self.connection.prepare_cached(NAMED_WITHIN).context(CONTEXT)?;
+        let rows = within.query_map(params![text.to_lowercase(), number(limit)], read);
+        found.extend(
+            rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+                .context(CONTEXT)?,
+        );
+        found.sort_by(|a, b| (a.ring, &a.name, a.key).cmp(&(b.ring, &b.name, b.key)));
+        found.dedup_by_key(|person| person.key);
+        let mut shown = Vec::with_capacity(found.len());
+        for person in found {
+            if !self.hides_person(&person.key)? {
+                shown.push(person);
+            }
+        }
+        shown.truncate(limit);
+        Ok(shown)
+    }
+}
+
+/// The beginning of a text, cut between characters.
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
