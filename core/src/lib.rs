@@ -12,9 +12,12 @@
 //! - [`sync`]: a session with one connected peer: proof, reconciliation, pull, live forwarding
 //! - [`mesh`]: whom to connect to
 //! - [`node`]: ties all of it together; what a platform drives and what the interface talks to
+//! - `corpus` (feature `corpus`): generated events for benchmarks, the same for the same seed
 //! - `sim` (feature `sim`): a seeded network of in-memory peers under virtual time
 #![warn(missing_docs)]
 
+#[cfg(feature = "corpus")]
+pub mod corpus;
 pub mod identity;
 pub mod mesh;
 pub mod negotiation;
