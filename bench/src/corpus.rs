@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result};
-use nostr::prelude::{Event, JsonUtil};
+use nostr::prelude::Event;
 use sazanami_core::corpus::{Corpus, Draft, Plan, Signer};
 
 /// The seed of all published figures.

@@ -61,9 +61,9 @@ impl Plan {
         (0..self.authors as u64).map(|rank| self.keys(rank)).collect()
     }
 
-    /// Somebody who writes nothing here: whoever reads.
-    pub fn reader(&self) -> Keys {
-        self.keys(u64::MAX)
+    /// People who write nothing here: those who read.
+    pub fn reader(&self, number: u64) -> Keys {
+        self.keys(u64::MAX - number)
     }
 
     /// When the last event was made, in seconds since the epoch.

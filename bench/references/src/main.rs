@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use futures::StreamExt;
-use nostr::prelude::{Event, JsonUtil};
+use nostr::prelude::Event;
 use nostr_database::prelude::*;
 use nostr_lmdb::NostrLmdb;
 use nostr_sqlite::prelude::NostrSqliteBuilder;
@@ -60,7 +60,7 @@ async fn main() -> Result<()> {
         Contender::LmdbSerial | Contender::LmdbFlight => Box::new(NostrLmdb::open(&args.dir).await?),
     };
     let width = if args.contender == Contender::LmdbFlight { IN_FLIGHT } else { 1 };
-    let begun = Instant::now();
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
     let saved = futures::stream::iter(&events)
         .map(|event| database.save_event(event))
         .buffered(width)
@@ -69,6 +69,7 @@ async fn main() -> Result<()> {
         })
         .await?;
     let rate = events.len() as f64 / begun.elapsed().as_secs_f64();
+    let cost = (cpu_seconds() - cpu) * 1e6 / events.len() as f64;
     ensure!(saved > events.len() / 2, "only {saved} of {} were saved", events.len());
     let name = match args.contender {
         Contender::Sqlite => "nostr-sqlite",
@@ -76,6 +77,7 @@ async fn main() -> Result<()> {
         Contender::LmdbFlight => "nostr-lmdb, in flight",
     };
     println!(r#"{{"what":"ingest/{name}","value":{rate:.1},"unit":"events/s"}}"#);
+    println!(r#"{{"what":"ingest/{name}/cpu","value":{cost:.1},"unit":"µs/event"}}"#);
     drop(database);
     let bytes = bytes(&args.dir)? as f64 / saved as f64;
     println!(r#"{{"what":"disk/{name}","value":{bytes:.1},"unit":"bytes/event"}}"#);
@@ -105,4 +107,12 @@ fn bytes(folder: &std::path::Path) -> Result<u64> {
         sum += entry?.metadata()?.blocks() * 512;
     }
     Ok(sum)
+}
+
+/// As `sazanami_bench::report::cpu_seconds`.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let times = after_name.split_whitespace().skip(11).take(2);
+    times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

@@ -1,0 +1,166 @@
+// Measures Sazanami, @snort/worker-relay and nostr-wasm in one run, alternating. The page's script reads
+// `window.figures` when `window.done` is set.
+import { WorkerRelayInterface } from '@snort/worker-relay';
+
+const options = Object.fromEntries(new URLSearchParams(location.search));
+const seed = Number(options.seed), size = Number(options.events), repeats = Number(options.repeats ?? 3);
+const FOLLOWED = 200, QUIET = 50, QUERIES = 200, VERIFIED = 4000, WRITES = 100;
+
+window.figures = [];
+const figure = (what, value, unit) => { window.figures.push({ what, value, unit }); console.log(what, value, unit); };
+const median = (values) => percentile(values, 0.5);
+const percentile = (values, share) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
+};
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+class Client {
+  #worker; #waiting = new Map(); #next = 0;
+  constructor(script) {
+    this.#worker = new Worker(script, { type: 'module' });
+    this.#worker.onmessage = ({ data }) => {
+      const [done, failed] = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if (data.error) failed(new Error(data.error)); else done(data.result);
+    };
+    this.#worker.onerror = (error) => this.#waiting.forEach(([, failed]) => failed(new Error(error.message)));
+  }
+  call(call, ...args) {
+    return new Promise((done, failed) => {
+      const id = this.#next++;
+      this.#waiting.set(id, [done, failed]);
+      this.#worker.postMessage({ id, call, args });
+    });
+  }
+  end() { this.#worker.terminate(); }
+}
+
+async function verifying(lines) {
+  const ours = new Client('ours.worker.js'), theirs = new Client('nostr-wasm.worker.js');
+  const part = lines.slice(0, VERIFIED), text = part.join('\n');
+  const rates = { ours: [], theirs: [] };
+  await ours.call('verify', part.slice(0, 500).join('\n'));
+  await theirs.call('verify', part.slice(0, 500).join('\n'));
+  for (let run = 0; run < repeats; run++) {
+    rates.ours.push(part.length / await ours.call('verify', text) * 1e3);
+    rates.theirs.push(part.length / await theirs.call('verify', text) * 1e3);
+  }
+  figure('web verify/ours, 1 worker', median(rates.ours), 'events/s');
+  figure('web verify/nostr-wasm, 1 worker', median(rates.theirs), 'events/s');
+  const count = navigator.hardwareConcurrency;
+  const workers = [ours, ...Array.from({ length: count - 1 }, () => new Client('ours.worker.js'))];
+  const share = Math.ceil(part.length / count);
+  const parts = workers.map((_, n) => part.slice(n * share, (n + 1) * share).join('\n'));
+  await Promise.all(workers.map((worker) => worker.call('verify', lines[0])));
+  const together = [];
+  for (let run = 0; run < repeats; run++) {
+    const begun = performance.now();
+    await Promise.all(workers.map((worker, n) => worker.call('verify', parts[n])));
+    together.push(part.length / (performance.now() - begun) * 1e3);
+  }
+  figure(`web verify/ours, ${count} workers`, median(together), 'events/s');
+  [...workers, theirs].forEach((client) => client.end());
+}
+
+async function snort(events, run) {
+  const relay = new WorkerRelayInterface(new URL('snort/worker.mjs', location.href));
+  relay.timeout = 600_000;
+  await relay.init({ databasePath: `snort-${run}.db` });
+  const begun = performance.now();
+  await Promise.all(events.map((event) => relay.event(event)));
+  // It answers before it writes, and writes 50 ms later at the earliest; the next answer comes after that.
+  await sleep(60);
+  const count = await relay.count(['REQ', 'count', {}]);
+  const rate = events.length / (performance.now() - begun) * 1e3;
+  if (count < events.length / 2) throw new Error(`worker-relay holds ${count} of ${events.length} events`);
+  return { relay, rate };
+}
+
+async function timed(runs, run) {
+  const times = [];
+  for (let n = 0; n < runs; n++) {
+    const begun = performance.now();
+    await run(n);
+    times.push(performance.now() - begun);
+  }
+  return times;
+}
+
+async function stores(lines) {
+  const rates = { verified: [], stored: [], snort: [] };
+  let ours, relay;
+  for (let run = 0; run < repeats; run++) {
+    ours?.end();
+    if (run > 0) await sleep(500);
+    ours = new Client('ours.worker.js');
+    await ours.call('open', `a${run}.db`, seed, size);
+    const count = await ours.call('load', lines.join('\n'));
+    rates.verified.push(count / await ours.call('put', true) * 1e3);
+    ours.end();
+    await sleep(500);
+    ours = new Client('ours.worker.js');
+    await ours.call('open', `b${run}.db`, seed, size);
+    await ours.call('load', lines.join('\n'));
+    rates.stored.push(count / await ours.call('put', false) * 1e3);
+    const kinds = new Set(options.kinds.split(',').map(Number));
+    const events = lines.map((line) => JSON.parse(line)).filter((event) => kinds.has(event.kind));
+    const theirs = await snort(events, run);
+    rates.snort.push(theirs.rate);
+    relay = theirs.relay;
+  }
+  figure('web ingest/ours, verified by the same worker', median(rates.verified), 'events/s');
+  figure('web ingest/ours, verified elsewhere', median(rates.stored), 'events/s');
+  figure('web ingest/@snort/worker-relay, unverified', median(rates.snort), 'events/s');
+
+  await ours.call('follow', FOLLOWED, QUIET);
+  for (const [reader, name] of [[0, 'dense'], [1, 'sparse']]) {
+    const authors = (await ours.call('followed', seed, size, FOLLOWED, QUIET, reader === 1)).split('\n');
+    const times = { ours: [], snort: [] };
+    for (let part = 0; part < 4; part++) {
+      times.ours.push(...await timed(QUERIES / 4, () => ours.call('home', reader)));
+      times.snort.push(...await timed(QUERIES / 4, () => relay.query(['REQ', 'home', { kinds: [1], authors, limit: 50 }])));
+    }
+    for (const [who, values] of Object.entries(times)) {
+      const of = who === 'ours' ? 'ours' : '@snort/worker-relay';
+      figure(`web home, ${name}/${of}/p50`, percentile(values, 0.5), 'ms');
+      figure(`web home, ${name}/${of}/p99`, percentile(values, 0.99), 'ms');
+    }
+  }
+  const page = JSON.parse(await ours.call('home', 0));
+  if (page.notes.length !== 50) throw new Error(`a page of ${page.notes.length} notes`);
+
+  ours.end();
+  await sleep(500);
+  ours = new Client('ours.worker.js');
+  await ours.call('open', 'single.db', seed, size);
+  const notes = lines.filter((line) => line.includes('"kind":1,')).slice(0, WRITES);
+  const writes = [];
+  for (const line of notes) writes.push(await ours.call('putOne', line));
+  figure('web durable write/ours/p50', percentile(writes, 0.5), 'ms');
+  figure('web durable write/ours/p99', percentile(writes, 0.99), 'ms');
+  ours.end();
+
+  const opens = [];
+  for (let run = 0; run < 10; run++) {
+    await sleep(300);
+    const client = new Client('ours.worker.js');
+    // The program is there; what is measured is the database.
+    await client.call('followed', seed, 500, 1, 1, false);
+    const begun = performance.now();
+    await client.call('open', `b${repeats - 1}.db`, seed, size);
+    await client.call('home', 0);
+    opens.push(performance.now() - begun);
+    client.end();
+  }
+  figure(`web open/${size}/p50`, median(opens), 'ms');
+}
+
+try {
+  const lines = (await (await fetch('corpus.jsonl')).text()).split('\n').filter(Boolean);
+  await verifying(lines);
+  await stores(lines);
+} catch (error) {
+  window.failed = `${error.message}\n${error.stack}`;
+}
+window.done = true;
