@@ -83,7 +83,10 @@ pub fn verified(store: &mut impl Store, events: &[Event], now: Millis) -> Result
         for (batch, valid) in verified {
             ensure!(valid, "an event of the corpus does not verify");
             for put in store.put_verified(batch, now)? {
-                ensure!(!matches!(put, Put::Invalid(_)), "the store refused an event: {put:?}");
+                ensure!(
+                    !matches!(put, Put::Invalid(_)),
+                    "the store refused an event: {put:?}"
+                );
                 stored += usize::from(put == Put::Stored);
             }
             // A node looks at what changed after each transaction.

@@ -58,8 +58,8 @@ impl Plain {
                 "INSERT OR IGNORE INTO event (id, pubkey, created_at, kind, tags, content, sig)
                  VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?;
-            let mut tag_row =
-                transaction.prepare_cached("INSERT OR IGNORE INTO tag (name, value, seq) VALUES (?, ?, ?)")?;
+            let mut tag_row = transaction
+                .prepare_cached("INSERT OR IGNORE INTO tag (name, value, seq) VALUES (?, ?, ?)")?;
             let mut text_row =
                 transaction.prepare_cached("INSERT INTO search (rowid, content) VALUES (?, ?)")?;
             for event in events {

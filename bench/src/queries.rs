@@ -24,8 +24,22 @@ const STRIDE: usize = 97;
 
 /// Words that people look for: one and two characters, prefixes, frequent and rare, none at all.
 const SEARCHES: [&str; 16] = [
-    "猫", "波", "海", "京都", "今日", "さざなみ", "二三", "ネットワーク", "coffee", "rip", "mountain train", "baker",
-    "ヌ", "the", "#猫", "zzz",
+    "猫",
+    "波",
+    "海",
+    "京都",
+    "今日",
+    "さざなみ",
+    "二三",
+    "ネットワーク",
+    "coffee",
+    "rip",
+    "mountain train",
+    "baker",
+    "ヌ",
+    "the",
+    "#猫",
+    "zzz",
 ];
 
 /// Parameters that occur in the corpus.
@@ -109,14 +123,18 @@ pub fn measure(store: &mut impl Store, plan: &Plan, sample: &Sample, events: usi
     let each = |name: &str, query: &mut dyn FnMut(usize) -> Result<(), StoreError>| {
         repeated(&format!("query/{name}/{events}"), query)
     };
-    each("thread", &mut |run| store.thread(&note(run), None, PAGE).map(drop))?;
+    each("thread", &mut |run| {
+        store.thread(&note(run), None, PAGE).map(drop)
+    })?;
     each("counts", &mut |run| store.counts(&note(run)).map(drop))?;
     each("who reacted", &mut |run| {
         store.reactors(&note(run), Act::Reaction, None, PAGE).map(drop)
     })?;
     each("profile", &mut |run| store.profile(&author(run)).map(drop))?;
     each("note count", &mut |run| store.note_count(&author(run)).map(drop))?;
-    each("followers", &mut |run| store.followers(&author(run), PAGE).map(drop))?;
+    each("followers", &mut |run| {
+        store.followers(&author(run), PAGE).map(drop)
+    })?;
     each("search people", &mut |run| {
         let names = ["静", "今", "network", "coff", "電車1", "zz"];
         store.search_people(names[run % names.len()], PAGE).map(drop)
@@ -142,10 +160,7 @@ pub fn measure(store: &mut impl Store, plan: &Plan, sample: &Sample, events: usi
 }
 
 /// Pages from the start on: the first ones of each set of parameters.
-fn paged(
-    what: &str,
-    mut query: impl FnMut(usize, Option<Cursor>) -> Result<Page, StoreError>,
-) -> Result<()> {
+fn paged(what: &str, mut query: impl FnMut(usize, Option<Cursor>) -> Result<Page, StoreError>) -> Result<()> {
     let mut samples = Samples::default();
     let (mut before, mut found) = (None, 0);
     for run in 0..RUNS {

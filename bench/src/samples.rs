@@ -22,7 +22,10 @@ impl Samples {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
         let place = (self.0.len() as f64 * share).ceil() as usize;
-        self.0.get(place.saturating_sub(1).min(last)).copied().unwrap_or_default()
+        self.0
+            .get(place.saturating_sub(1).min(last))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Prints p50 and p99 in milliseconds.

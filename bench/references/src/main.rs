@@ -59,7 +59,11 @@ async fn main() -> Result<()> {
         ),
         Contender::LmdbSerial | Contender::LmdbFlight => Box::new(NostrLmdb::open(&args.dir).await?),
     };
-    let width = if args.contender == Contender::LmdbFlight { IN_FLIGHT } else { 1 };
+    let width = if args.contender == Contender::LmdbFlight {
+        IN_FLIGHT
+    } else {
+        1
+    };
     let (begun, cpu) = (Instant::now(), cpu_seconds());
     let saved = futures::stream::iter(&events)
         .map(|event| database.save_event(event))
@@ -70,7 +74,11 @@ async fn main() -> Result<()> {
         .await?;
     let rate = events.len() as f64 / begun.elapsed().as_secs_f64();
     let cost = (cpu_seconds() - cpu) * 1e6 / events.len() as f64;
-    ensure!(saved > events.len() / 2, "only {saved} of {} were saved", events.len());
+    ensure!(
+        saved > events.len() / 2,
+        "only {saved} of {} were saved",
+        events.len()
+    );
     let name = match args.contender {
         Contender::Sqlite => "nostr-sqlite",
         Contender::LmdbSerial => "nostr-lmdb, one by one",

@@ -82,7 +82,12 @@ fn main() -> Result<()> {
         What::Queries => {
             let plan = corpus::plan(args.events);
             let sample = queries::Sample::read(&file)?;
-            queries::measure(&mut SqliteStore::open(database(&args.dir))?, &plan, &sample, args.events)?;
+            queries::measure(
+                &mut SqliteStore::open(database(&args.dir))?,
+                &plan,
+                &sample,
+                args.events,
+            )?;
         }
     }
     Ok(())
@@ -104,7 +109,11 @@ fn verify(args: &Args, file: &Path) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     for threads in [1, cores] {
         let took = ingest::verifying(&events, threads).as_secs_f64();
-        figure(format!("verify/{threads} threads"), events.len() as f64 / took, "events/s");
+        figure(
+            format!("verify/{threads} threads"),
+            events.len() as f64 / took,
+            "events/s",
+        );
     }
     Ok(())
 }
@@ -148,7 +157,11 @@ fn ingest_plain(args: &Args, file: &Path) -> Result<()> {
     watch.report("ingest/plain SQLite", events.len());
     drop(database);
     let bytes = bytes(&args.dir, "plain.db")?;
-    figure("disk/plain SQLite", bytes as f64 / events.len() as f64, "bytes/event");
+    figure(
+        "disk/plain SQLite",
+        bytes as f64 / events.len() as f64,
+        "bytes/event",
+    );
     Ok(())
 }
 
@@ -171,7 +184,10 @@ fn open(args: &Args) -> Result<()> {
     for _ in 0..OPENS {
         let page = samples.time(|| -> Result<_> {
             let store = SqliteStore::open(database(&args.dir))?;
-            Ok((store.timeline(Scope::FollowedBy(reader), None, queries::PAGE)?, store))
+            Ok((
+                store.timeline(Scope::FollowedBy(reader), None, queries::PAGE)?,
+                store,
+            ))
         })?;
         ensure!(!page.0.notes.is_empty(), "an empty timeline");
     }
