@@ -58,8 +58,6 @@ const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
 const CACHE_KIB: i64 = 32 * 1024;
 /// After the disk was full, others' events are refused for so long before it is tried again.
 const FULL_FOR: Duration = Duration::from_secs(30);
-/// How often room is made for an own event before the disk is called full.
-const MAX_ROOM_MADE: u32 = 20;
 
 /// Events in a SQLite database.
 #[derive(Debug)]
@@ -116,7 +114,7 @@ impl SqliteStore {
         if !own && self.full_since.is_some_and(|since| now.since(since) < FULL_FOR) {
             return Ok(vec![Put::NoRoom; events.len()]);
         }
-        let mut made = 0;
+        let mut made_room = false;
         loop {
             let stored = self.write(|writer| {
                 let admitted = events
@@ -125,6 +123,11 @@ impl SqliteStore {
                 admitted.collect::<Result<Vec<_>, _>>()
             });
             match stored {
+                Ok(outcomes) if made_room => {
+                    // For the next one; the event itself is stored, whatever comes of it.
+                    let _ = self.refill_reserve();
+                    return Ok(outcomes);
+                }
                 Ok(outcomes) => {
                     if self.full_since.take().is_some() {
                         self.changes.queries.insert(Query::Storage);
@@ -138,11 +141,11 @@ impl SqliteStore {
                     if !own {
                         return Ok(vec![Put::NoRoom; events.len()]);
                     }
-                    made += 1;
                     // Others' events give way to the own; what is freed is used again without growing the file.
-                    if made > MAX_ROOM_MADE || !self.make_room().unwrap_or(false) {
+                    if made_room || !self.make_room().unwrap_or(false) {
                         return Err(error);
                     }
+                    made_room = true;
                 }
                 Err(error) => return Err(error),
             }

@@ -19,6 +19,9 @@ const MAX_DROPPED: usize = 500;
 const BELOW: f64 = 0.95;
 /// Pages that one call gives back at most: 4 MiB of 4 KiB pages.
 const PAGES: i64 = 1_024;
+/// Steps in which room is made, and events that each drops.
+const MAX_ROOM_MADE: usize = 20;
+const ROOM_EVENTS: u64 = 50;
 /// Bytes set aside for when the disk is full.
 const RESERVE: i64 = 256 * 1024;
 /// People who are looked at for events past their age, per call.
@@ -27,13 +30,13 @@ const PEOPLE_AT_ONCE: usize = 2_000;
 /// A range of the key of `expiry`.
 const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
 /// The end of a range of `person_by_use`.
-const HEAVIEST: &str =
-    "SELECT no, bytes FROM person WHERE ring = ?1 AND events > 0 ORDER BY bytes DESC LIMIT 2";
+const HEAVIEST: &str = "SELECT no, bytes FROM person WHERE ring = ?1 AND no <> ?2 AND events > 0
+    ORDER BY bytes DESC LIMIT 2";
 /// The start of ranges of `event_by_author`.
 const OLDEST: &str = "SELECT seq FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
 /// The people table from a person on: most are strangers, whose age is what mostly matters.
-const MEMBERS: &str =
-    "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 ORDER BY no LIMIT ?3";
+const MEMBERS: &str = "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 AND no <> ?4
+    ORDER BY no LIMIT ?3";
 /// Those whom nothing refers to any more, after a person: by the keys of the tables named.
 const UNUSED: &str = "SELECT no FROM person WHERE no > ?1 AND events = 0 AND ring = 5
     AND NOT EXISTS (SELECT 1 FROM follow WHERE followed = no)
@@ -89,9 +92,8 @@ impl SqliteStore {
         let after = self.tidied[ring as usize];
         let people: Vec<i64> = {
             let mut statement = self.connection.prepare_cached(MEMBERS).context(CONTEXT)?;
-            let rows = statement.query_map(params![ring as u8, after, number(PEOPLE_AT_ONCE)], |row| {
-                row.get(0)
-            });
+            let params = params![ring as u8, after, number(PEOPLE_AT_ONCE), self.people.my_number()];
+            let rows = statement.query_map(params, |row| row.get(0));
             rows.and_then(Iterator::collect).context(CONTEXT)?
         };
         let (mut old, mut reached) = (Vec::new(), after);
@@ -193,53 +195,77 @@ impl SqliteStore {
         })
     }
 
-    /// Frees some room at once, for an own event that finds the disk full: the reserve, then events of those farthest
-    /// from the person.
+    /// Frees some room at once, for an own event that finds the disk full: with the reserve, events of those farthest
+    /// from the person are dropped until there is as much again. False when there is nothing left to drop.
     pub(super) fn make_room(&mut self) -> Result<bool, StoreError> {
-        if self
+        let mut freed = self
             .connection
             .execute("DELETE FROM reserve", [])
             .context(CONTEXT)?
-            > 0
-        {
-            return Ok(true);
-        }
-        for ring in Ring::ALL.into_iter().rev().filter(|ring| *ring != Ring::Me) {
-            let heaviest: Option<i64> = {
-                let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
-                let mut rows = statement
-                    .query([i64::from(ring as u8), self.people.my_number()])
-                    .context(CONTEXT)?;
-                let row = rows.next().context(CONTEXT)?;
-                row.map(|row| row.get(0)).transpose().context(CONTEXT)?
+            > 0;
+        for _ in 0..MAX_ROOM_MADE {
+            if self.free_bytes()? >= RESERVE * 2 {
+                break;
+            }
+            let Some(person) = self.farthest()? else {
+                break;
             };
-            if let Some(person) = heaviest {
-                let victims = self.oldest_of(person, [50, 0], 0, 50)?;
-                self.drop_events(&victims)?;
-                return Ok(!victims.is_empty());
+            let victims = self.oldest_of(person, [ROOM_EVENTS, 0], u64::MAX, ROOM_EVENTS as usize)?;
+            self.drop_events(&victims)?;
+            freed |= !victims.is_empty();
+        }
+        Ok(freed)
+    }
+
+    /// Who takes most of the farthest ring that has anything.
+    fn farthest(&self) -> Result<Option<i64>, StoreError> {
+        for ring in Ring::ALL.into_iter().rev().filter(|ring| *ring != Ring::Me) {
+            let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
+            let params = [i64::from(ring as u8), self.people.my_number()];
+            let mut rows = statement.query(params).context(CONTEXT)?;
+            if let Some(row) = rows.next().context(CONTEXT)? {
+                return row.get(0).map(Some).context(CONTEXT);
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    fn free_bytes(&self) -> Result<i64, StoreError> {
+        let value = |name| {
+            let value = self
+                .connection
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            value.context(CONTEXT)
+        };
+        Ok(value("freelist_count")? * value("page_size")?)
+    }
+
+    /// After an own event found the disk full and was stored: what is free by now is set aside again.
+    pub(super) fn refill_reserve(&self) -> Result<(), StoreError> {
+        if self.free_bytes()? > RESERVE {
+            self.set_aside()?;
+        }
+        Ok(())
     }
 
     /// Sets space aside while there is some.
     fn fill_reserve(&self) -> Result<(), StoreError> {
-        let full = self.full_since.is_some();
-        let filled = "SELECT EXISTS (SELECT 1 FROM reserve)";
-        let filled: bool = self
-            .connection
-            .query_row(filled, [], |row| row.get(0))
-            .context(CONTEXT)?;
-        if full || filled {
+        if self.full_since.is_some() {
             return Ok(());
         }
-        let stored = self
-            .connection
-            .execute("INSERT INTO reserve (data) VALUES (zeroblob(?1))", [RESERVE]);
-        match stored.context(CONTEXT) {
+        match self.set_aside() {
             Err(error) if !error.full => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn set_aside(&self) -> Result<(), StoreError> {
+        const SET_ASIDE: &str = "INSERT INTO reserve (data) SELECT zeroblob(?1)
+            WHERE NOT EXISTS (SELECT 1 FROM reserve)";
+        self.connection
+            .execute(SET_ASIDE, [RESERVE])
+            .context(CONTEXT)
+            .map(drop)
     }
 
     pub(super) fn give_back(&mut self) -> Result<bool, StoreError> {
