@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use nostr::prelude::{ClientMessage, Event, Filter, RelayMessage, SubscriptionId};
+use nostr::prelude::{ClientMessage, Event, EventId, Filter, RelayMessage, SubscriptionId};
 
 /// Longest subscription id that is accepted, as NIP-01 has it.
-const MAX_SUBSCRIPTION_ID: usize = 64;
+pub(super) const MAX_SUBSCRIPTION_ID: usize = 64;
 
-const LABELS: [&str; 13] = [
+const LABELS: [&str; 15] = [
     "AUTH",
     "REQ",
     "CLOSE",
@@ -18,6 +18,8 @@ const LABELS: [&str; 13] = [
     "NEG-MSG",
     "NEG-ERR",
     "NEG-CLOSE",
+    "NEG-END",
+    "HELLO",
     "NOTICE",
     "PING",
     "PONG",
@@ -80,6 +82,23 @@ pub enum Message {
     },
     /// `["NEG-CLOSE", <id>]`: done.
     NegClose(String),
+    /// `["NEG-END", <id>, <ids in hex, one after the other>, <all>]`: done; these are here and missing there, so that the
+    /// other side need not find it out itself.
+    NegEnd {
+        /// The reconciliation.
+        id: String,
+        /// What the other side lacks.
+        have: Vec<EventId>,
+        /// Whether it lacks nothing else of the set.
+        all: bool,
+    },
+    /// `["HELLO", {"pack": ["deflate"]}]`: what the sender understands beyond the rest (see [`super::pack`]).
+    Hello {
+        /// Packed messages.
+        pack: bool,
+        /// Compressed ones.
+        deflate: bool,
+    },
     /// `["NOTICE", <text>]`: for people who debug; not shown.
     Notice(String),
     /// `["PING", <number>]`: answer with the same number.
@@ -119,6 +138,22 @@ impl Message {
                     Self::Ping(number)
                 } else {
                     Self::Pong(number)
+                })
+            }
+            "NEG-END" => {
+                let (_, id, have, all): (&str, String, &str, bool) =
+                    serde_json::from_str(text).map_err(NotAMessage::new)?;
+                Ok(Self::NegEnd {
+                    id: name(Cow::Owned(SubscriptionId::new(id)))?,
+                    have: read_ids(have)?,
+                    all,
+                })
+            }
+            "HELLO" => {
+                let (_, offer): (&str, Offer) = serde_json::from_str(text).map_err(NotAMessage::new)?;
+                Ok(Self::Hello {
+                    pack: offer.pack.is_some(),
+                    deflate: offer.pack.iter().flatten().any(|way| way == "deflate"),
                 })
             }
             _ if relay => Self::from_relay(RelayMessage::from_json(text).map_err(NotAMessage::new)?),
@@ -241,11 +276,39 @@ impl Message {
                 subscription_id: Cow::Owned(id(name)),
             }
             .as_json(),
+            Self::NegEnd { id, have, all } => {
+                let have: String = have.iter().map(EventId::to_hex).collect();
+                serde_json::json!(["NEG-END", id, have, all]).to_string()
+            }
+            Self::Hello { pack, deflate } => {
+                let ways = if *deflate { vec!["deflate"] } else { vec![] };
+                let offer = if *pack {
+                    serde_json::json!({ "pack": ways })
+                } else {
+                    serde_json::json!({})
+                };
+                serde_json::json!(["HELLO", offer]).to_string()
+            }
             Self::Notice(text) => RelayMessage::Notice(Cow::Borrowed(text)).as_json(),
             Self::Ping(number) => format!(r#"["PING",{number}]"#),
             Self::Pong(number) => format!(r#"["PONG",{number}]"#),
             Self::Unknown => r#"["UNKNOWN",0]"#.to_owned(),
         }
+    }
+}
+
+/// What a `HELLO` holds; more may come in later versions.
+#[derive(serde::Deserialize)]
+struct Offer {
+    #[serde(default)]
+    pack: Option<Vec<String>>,
+}
+
+fn read_ids(text: &str) -> Result<Vec<EventId>, NotAMessage> {
+    let bytes = hex::decode(text).map_err(NotAMessage::new)?;
+    match bytes.as_chunks::<32>() {
+        (ids, []) => Ok(ids.iter().map(|id| EventId::from_byte_array(*id)).collect()),
+        _ => Err(NotAMessage::new("an id is cut off")),
     }
 }
 
@@ -320,6 +383,23 @@ mod tests {
             Message::Notice("hello".into()),
             Message::Ping(7),
             Message::Pong(u64::MAX),
+            Message::NegEnd {
+                id: id(),
+                have: vec![EventId::from_byte_array([7; 32]); 3],
+                all: false,
+            },
+            Message::Hello {
+                pack: true,
+                deflate: true,
+            },
+            Message::Hello {
+                pack: true,
+                deflate: false,
+            },
+            Message::Hello {
+                pack: false,
+                deflate: false,
+            },
         ] {
             assert_eq!(Message::parse(&message.to_json()), Ok(message));
         }
@@ -332,7 +412,7 @@ mod tests {
         }
 
         #[test]
-        fn nearly_messages_are_errors(label in "AUTH|EVENT|REQ|EOSE|NEG-OPEN|NEG-MSG|PING|CLOSED", rest in "[\\[\\]{}\",:0-9a-f]{0,60}") {
+        fn nearly_messages_are_errors(label in "AUTH|EVENT|REQ|EOSE|NEG-OPEN|NEG-MSG|NEG-END|HELLO|PING|CLOSED", rest in "[\\[\\]{}\",:0-9a-f]{0,60}") {
             let _ = Message::parse(&format!(r#"["{label}",{rest}]"#));
         }
     }

@@ -14,6 +14,8 @@ use crate::store::Item;
 
 /// Bytes of a reconciliation message, about; in hex it stays well below a session's largest text message.
 pub const MAX_MESSAGE: usize = 60_000;
+/// The same where messages are packed: 1,000 differences scattered over 100,000 items fit into one.
+pub const MAX_PACKED_MESSAGE: usize = 256 * 1024;
 
 const VERSION: u8 = 0x61;
 const SKIP: u64 = 0;

@@ -13,8 +13,10 @@ use std::time::Duration;
 use nostr::prelude::{Event, EventId, Filter, Keys, PublicKey};
 
 use super::Message;
-use super::frame::{self, Joiner};
+use super::frame::{self, Joiner, UnitJoiner};
+use super::pack::{self, Packer, UNIT_BYTES};
 use super::sets::ReconcileSets;
+use super::wants::Wants;
 use crate::identity;
 use crate::signaling::SessionId;
 use crate::store::{Invalid, Put, Store, StoreError};
@@ -34,8 +36,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(4);
 const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
 #[cfg(test)]
-pub(super) use pull::PULL_BATCH;
-use pull::{Batch, Pull};
+pub(super) use pull::MAX_PULL;
+use pull::{Fetching, Pull};
 use serve::{ReconcileBudget, Served};
 
 /// What a session needs from its node while it works.
@@ -81,9 +83,14 @@ pub struct Session {
     next_ping: Millis,
     ended: bool,
     joiner: Joiner,
+    units: UnitJoiner,
+    wants: Wants,
+    /// The peer takes packed messages, and whether compressed ones.
+    offered: Option<bool>,
     // What goes out, most urgent first: answers, new events, history.
     control: VecDeque<Vec<u8>>,
     control_bytes: usize,
+    packer: Packer,
     live: VecDeque<EventId>,
     served: VecDeque<Served>,
     in_flight: usize,
@@ -91,17 +98,15 @@ pub struct Session {
     reconciliations: BTreeMap<String, Filter>,
     // What comes in.
     counter: u64,
-    live_id: Option<String>,
+    live_ids: Vec<String>,
     pull: Pull,
-    need: Vec<EventId>,
-    batches: BTreeMap<String, Batch>,
-    fetched: usize,
+    fetching: Fetching,
     fetch_due: bool,
-    progress: Millis,
     fell_behind: bool,
     answered: bool,
     budget: ReconcileBudget,
     refused: BTreeSet<EventId>,
+    live_in: Vec<Event>,
     events: VecDeque<SessionEvent>,
 }
 
@@ -120,28 +125,34 @@ impl Session {
             next_ping: now,
             ended: false,
             joiner: Joiner::default(),
+            units: UnitJoiner::default(),
+            wants: Wants::everything(),
+            offered: None,
             control: VecDeque::new(),
             control_bytes: 0,
+            packer: Packer::default(),
             live: VecDeque::new(),
             served: VecDeque::new(),
             in_flight: 0,
             subscriptions: BTreeMap::new(),
             reconciliations: BTreeMap::new(),
             counter: 0,
-            live_id: None,
+            live_ids: Vec::new(),
             pull: Pull::Idle { next: now },
-            need: Vec::new(),
-            batches: BTreeMap::new(),
-            fetched: 0,
+            fetching: Fetching::default(),
             fetch_due: false,
-            progress: now,
             fell_behind: false,
             answered: false,
             budget: ReconcileBudget::default(),
             refused: BTreeSet::new(),
+            live_in: Vec::new(),
             events: VecDeque::new(),
         };
         session.say(&Message::Challenge(session.challenge.clone()));
+        session.say(&Message::Hello {
+            pack: true,
+            deflate: true,
+        });
         session
     }
 
@@ -153,7 +164,7 @@ impl Session {
     /// The subscription under which new events come.
     #[cfg(test)]
     pub(super) fn live_id(&self) -> Option<&str> {
-        self.live_id.as_deref()
+        self.live_ids.first().map(String::as_str)
     }
 
     /// Whether something is being reconciled or fetched.
@@ -175,9 +186,13 @@ impl Session {
             return Ok(None);
         }
         while self.control.is_empty() && !self.ended {
-            if let Some(id) = self.live.pop_front() {
+            let more = if let Some(id) = self.live.pop_front() {
                 self.send_live(&id, store)?;
-            } else if !self.serve_next(store)? {
+                true
+            } else {
+                self.serve_next(store)?
+            };
+            if !more && !self.send_unit() {
                 break;
             }
         }
@@ -196,13 +211,15 @@ impl Session {
 
     /// How storing the events of a [`SessionEvent::Arrived`] went.
     pub fn stored(&mut self, events: &[Event], outcomes: &[Put]) {
+        self.taken_in(outcomes);
         for (event, outcome) in events.iter().zip(outcomes) {
             match outcome {
+                Put::Stored | Put::Duplicate => {}
                 Put::Invalid(Invalid::Id | Invalid::Signature) => {
                     return self.end_hostile("an event is forged");
                 }
-                // Clocks and versions differ between honest peers.
-                Put::Invalid(_) if self.refused.len() < MAX_REFUSED => {
+                // Clocks, versions and room differ between honest peers.
+                _ if self.refused.len() < MAX_REFUSED => {
                     self.refused.insert(event.id);
                 }
                 Put::Invalid(_) => return self.end_hostile("too many events that are not kept here"),
@@ -220,22 +237,54 @@ impl Session {
             return Ok(());
         }
         self.heard = env.now;
-        let mut size = 0;
-        let message = match self.joiner.push(frame) {
-            Ok(Some(text)) => {
-                size = text.len();
-                Message::parse(&text).map_err(|e| e.to_string())
-            }
-            Ok(None) => return Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        match message {
-            Ok(message) => self.message(message, size, env),
-            Err(reason) => {
-                self.end_hostile(&reason);
-                Ok(())
+        if frame::is_packed(frame) {
+            self.packed_frame(frame, env)?;
+        } else {
+            match self.joiner.push(frame) {
+                Ok(Some(text)) => match Message::parse(&text) {
+                    Ok(message) => self.message(message, text.len(), env)?,
+                    Err(error) => self.end_hostile(&error.to_string()),
+                },
+                Ok(None) => {}
+                Err(error) => self.end_hostile(&error.to_string()),
             }
         }
+        // Those that came together are stored together.
+        if !self.live_in.is_empty() && !self.ended {
+            let events = std::mem::take(&mut self.live_in);
+            self.arrived(events);
+        }
+        Ok(())
+    }
+
+    fn packed_frame(&mut self, frame: &[u8], env: &mut Env<'_>) -> Result<(), StoreError> {
+        if !self.is_proven() {
+            self.end_hostile("the peer packs before it proved who it is");
+            return Ok(());
+        }
+        let unit = match self.units.push(frame) {
+            Ok(Some(unit)) => unit,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.end_hostile(&error.to_string());
+                return Ok(());
+            }
+        };
+        let records = match pack::open(unit) {
+            Ok(records) => records,
+            Err(error) => {
+                self.end_hostile(&error.to_string());
+                return Ok(());
+            }
+        };
+        for record in records {
+            match record {
+                _ if self.ended => break,
+                Ok((message, size)) => self.message(message, size, env)?,
+                Err(error) => self.end_hostile(&error.to_string()),
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with what waited for arrived events to be stored: the receiver sets the pace.
@@ -261,12 +310,13 @@ impl Session {
         }
         if now.since(self.heard) >= SILENCE_LIMIT {
             self.end("the peer has gone silent");
-        } else if !self.is_proven() && now.since(self.started) >= GREETING_LIMIT {
-            self.end("the peer did not prove who it is");
+        } else if !(self.is_proven() && self.answered) && now.since(self.started) >= GREETING_LIMIT {
+            self.end("the peer did not prove who it is, or did not ask for a proof");
         } else if self.is_late(now) {
             self.end("the peer did not answer");
         } else if self.is_proven()
-            && matches!(self.pull, Pull::Idle { next } if self.fell_behind || now >= next)
+            && self.answered
+            && (self.pull.is_due(now) || self.fell_behind && matches!(self.pull, Pull::Idle { .. }))
         {
             // What was refused for its date may have become acceptable.
             self.refused.clear();
@@ -298,21 +348,25 @@ impl Session {
             Message::Challenge(challenge) => {
                 let proof = identity::prove(&self.keys, self.own, self.peer, &challenge, env.now);
                 self.say(&Message::Auth(Box::new(proof)));
+                self.greeted(env)?;
             }
             Message::Auth(proof) if !self.is_proven() => {
                 match identity::check_proof(&proof, self.peer, self.own, &self.challenge, env.now) {
                     Ok(person) => {
                         self.person = Some(person);
                         self.events.push_back(SessionEvent::Proven(person));
-                        self.subscribe();
-                        self.reconcile(env)?;
+                        self.greeted(env)?;
                     }
                     Err(reason) => self.end_hostile(reason),
                 }
             }
+            Message::Hello { pack, deflate } => self.offered = pack.then_some(deflate),
             Message::Notice(_) | Message::Auth(_) | Message::Unknown => {}
             _ if !self.is_proven() => self.end_hostile("the peer asked before it proved who it is"),
-            Message::Req { id, filter } => self.requested(id, *filter),
+            Message::Req { id, filter } => {
+                self.requested(id, *filter);
+                self.lead(env)?;
+            }
             Message::Close(id) => {
                 self.subscriptions.remove(&id);
                 self.served.retain(|served| served.id != id);
@@ -329,12 +383,26 @@ impl Session {
             }
             Message::NegClose(id) => {
                 self.reconciliations.remove(&id);
+                self.led(&id, None, env)?;
+            }
+            Message::NegEnd { id, have, all } => {
+                self.reconciliations.remove(&id);
+                self.led(&id, all.then_some(have), env)?;
             }
             Message::NegErr { id, .. } | Message::Closed { id, .. } => self.refused_by_peer(&id, env),
             Message::Event { id, event } => self.event(&id, *event, size, env)?,
             Message::Eose(id) => self.batch_done(&id),
         }
         Ok(())
+    }
+
+    /// Begins once both sides have said who they are: nobody is asked before.
+    fn greeted(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
+        if self.ended || !self.answered || !self.is_proven() {
+            return Ok(());
+        }
+        self.subscribe();
+        self.begin(env)
     }
 
     fn next_number(&mut self) -> u64 {
@@ -352,13 +420,40 @@ impl Session {
         if self.ended {
             return;
         }
-        for frame in frame::split(&message.to_json()) {
-            self.control_bytes += frame.len();
-            self.control.push_back(frame);
+        if self.packs() && is_bulky(message) {
+            self.packer.add(message);
+            if self.packer.len() >= UNIT_BYTES {
+                self.send_unit();
+            }
+        } else {
+            // In the order in which it is said.
+            self.send_unit();
+            let text = message.to_json();
+            frame::split(&text).for_each(|frame| self.queue(frame));
         }
-        if self.control_bytes > MAX_CONTROL_BYTES {
+        if self.control_bytes + self.packer.len() > MAX_CONTROL_BYTES {
             self.end("the peer does not read what it asked for");
         }
+    }
+
+    /// Whether the peer takes packed messages, and knows that this side is somebody.
+    fn packs(&self) -> bool {
+        self.offered.is_some() && self.answered
+    }
+
+    /// Queues what was packed so far; false when that is nothing.
+    fn send_unit(&mut self) -> bool {
+        if self.packer.is_empty() {
+            return false;
+        }
+        let unit = self.packer.take(self.offered == Some(true));
+        frame::split_unit(&unit).for_each(|frame| self.queue(frame));
+        true
+    }
+
+    fn queue(&mut self, frame: Vec<u8>) {
+        self.control_bytes += frame.len();
+        self.control.push_back(frame);
     }
 
     fn end(&mut self, reason: &str) {
@@ -378,5 +473,19 @@ impl Session {
                 hostile,
             });
         }
+    }
+}
+
+/// Whether a message is worth packing, alone or with its like.
+fn is_bulky(message: &Message) -> bool {
+    match message {
+        Message::Req { filter, .. } => filter.ids.is_some() || filter.authors.is_some(),
+        Message::Event { .. }
+        | Message::Eose(_)
+        | Message::NegOpen { .. }
+        | Message::NegMsg { .. }
+        | Message::NegClose(_)
+        | Message::NegEnd { .. } => true,
+        _ => false,
     }
 }

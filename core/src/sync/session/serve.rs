@@ -12,9 +12,9 @@ use crate::sync::reconcile;
 use crate::time::Millis;
 
 /// Batches that a peer may have under way with us.
-const MAX_SERVED_PULLS: usize = 4;
+const MAX_SERVED_PULLS: usize = 8;
 /// Ids in one pull.
-const MAX_PULL_IDS: usize = 256;
+const MAX_PULL_IDS: usize = super::pull::MAX_PULL;
 /// Subscriptions to new events that a peer may have with us.
 const MAX_SUBSCRIPTIONS: usize = 4;
 /// Reconciliations that a peer may have under way with us.
@@ -157,11 +157,20 @@ impl Session {
             return Ok(());
         };
         let set = env.sets.get(filter, env.store)?;
-        match reconcile::respond(set, message, reconcile::MAX_MESSAGE) {
-            Ok(message) => self.say(&Message::NegMsg { id, message }),
-            Err(error) => self.end_hostile(&error.to_string()),
+        match reconcile::respond(set, message, self.reconcile_limit()) {
+            Ok(message) => {
+                let is_equal = reconcile::is_equal(&message);
+                self.say(&Message::NegMsg {
+                    id: id.clone(),
+                    message,
+                });
+                self.asked_about(&id, is_equal, env)
+            }
+            Err(error) => {
+                self.end_hostile(&error.to_string());
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     pub(super) fn send_live(&mut self, id: &EventId, store: &dyn Store) -> Result<(), StoreError> {
