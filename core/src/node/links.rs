@@ -260,10 +260,10 @@ impl<S: Store> Node<S> {
                     }
                 }
             }
-            SessionEvent::Arrived(events) => {
+            SessionEvent::Arrived { events, live } => {
                 let outcomes = self.take_in(&events, Some(id), now)?;
                 if let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
-                    session.stored(&events, &outcomes);
+                    session.stored(&events, &outcomes, live);
                 }
             }
             SessionEvent::Live => {

@@ -56,7 +56,12 @@ pub enum SessionEvent {
     /// The peer has proven to be this person.
     Proven(PublicKey),
     /// Events arrived, not verified and perhaps known already. Answer with [`Session::stored`].
-    Arrived(Vec<Event>),
+    Arrived {
+        /// The events.
+        events: Vec<Event>,
+        /// New ones, which somebody may be waiting for; otherwise history.
+        live: bool,
+    },
     /// Everything that the peer has is here.
     Live,
     /// The round-trip time was measured.
@@ -210,8 +215,10 @@ impl Session {
     }
 
     /// How storing the events of a [`SessionEvent::Arrived`] went.
-    pub fn stored(&mut self, events: &[Event], outcomes: &[Put]) {
-        self.taken_in(outcomes);
+    pub fn stored(&mut self, events: &[Event], outcomes: &[Put], live: bool) {
+        if !live {
+            self.taken_in(outcomes);
+        }
         for (event, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 Put::Stored | Put::Duplicate => {}
@@ -252,7 +259,8 @@ impl Session {
         // Those that came together are stored together.
         if !self.live_in.is_empty() && !self.ended {
             let events = std::mem::take(&mut self.live_in);
-            self.arrived(events);
+            self.events
+                .push_back(SessionEvent::Arrived { events, live: true });
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl End {
             while let Some(event) = self.session.poll_event() {
                 match event {
                     SessionEvent::Proven(_) => self.proven = true,
-                    SessionEvent::Arrived(events) => {
+                    SessionEvent::Arrived { events, live } => {
                         self.arrived += events.len();
                         let outcomes = if self.trusting {
                             self.store.put_verified(&events, now).unwrap()
@@ -80,7 +80,7 @@ impl End {
                             self.store.put(&events, now).unwrap()
                         };
                         self.sets.apply(&self.store.take_changes());
-                        self.session.stored(&events, &outcomes);
+                        self.session.stored(&events, &outcomes, live);
                     }
                     SessionEvent::Live => self.live += 1,
                     SessionEvent::RoundTrip(_) => {}

@@ -76,7 +76,7 @@ pub(super) struct Fetching {
     have: Vec<EventId>,
     need: Vec<EventId>,
     batches: BTreeMap<String, Batch>,
-    /// Events that the node has and has not stored yet.
+    /// Pulled events that the node has and has not stored yet.
     unstored: usize,
     /// Those that came since the last reconciliation and were kept.
     gained: usize,
@@ -393,13 +393,15 @@ impl Session {
         self.events.push_back(SessionEvent::Live);
     }
 
-    /// Hands events to the node.
-    pub(super) fn arrived(&mut self, events: Vec<Event>) {
-        self.fetching.unstored += events.len();
-        self.events.push_back(SessionEvent::Arrived(events));
+    fn pulled(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.fetching.unstored += events.len();
+            self.events
+                .push_back(SessionEvent::Arrived { events, live: false });
+        }
     }
 
-    /// The node has done with events that were handed to it.
+    /// The node has done with pulled events that were handed to it.
     pub(super) fn taken_in(&mut self, outcomes: &[Put]) {
         let useless = outcomes
             .iter()
@@ -441,7 +443,7 @@ impl Session {
         if batch.bytes > MAX_BATCH_BYTES {
             batch.bytes = 0;
             let arrived = std::mem::take(&mut batch.arrived);
-            self.arrived(arrived);
+            self.pulled(arrived);
         }
         Ok(())
     }
@@ -454,9 +456,7 @@ impl Session {
             self.fetching.mean_size = mean;
             self.fetching.gained += batch.count;
         }
-        if !batch.arrived.is_empty() {
-            self.arrived(batch.arrived);
-        }
+        self.pulled(batch.arrived);
         self.fetch_due = true;
     }
 
