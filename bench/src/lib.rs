@@ -6,6 +6,7 @@
 //! - [`queries`]: what the interface asks
 //! - [`report`]: figures, one JSON line each, for the table at the end
 //! - [`samples`]: percentiles
+//! - [`session`]: two sessions in memory
 
 pub mod corpus;
 pub mod ingest;
@@ -13,3 +14,4 @@ pub mod plain;
 pub mod queries;
 pub mod report;
 pub mod samples;
+pub mod session;
