@@ -19,6 +19,8 @@ elsewhere-text = Sazanami is running in another tab or window. One at a time kee
 elsewhere-take = Use here
 ephemeral-title = Nothing will be kept on this device.
 ephemeral-text = This browser window offers no lasting storage (a private window, perhaps). Everything works, but your key and posts are gone from here when you close it.
+storage-full-title = The storage is full.
+storage-full-text = Your own posts are still kept; posts of others are not taken in until there is space again.
 
 welcome-lead = A social network with no company in the middle.
 welcome-more = Your posts live on your own device and ripple from person to person. No account, no e-mail, no password.
@@ -218,6 +220,7 @@ error-no-identity = There is no key on this device yet. Reload and start again.
 error-already-signed-up = There is already a key on this device.
 error-not-yet-synced = Your profile has not arrived on this device yet. Wait until somebody is connected, then try again.
 error-not-yours = Only your own posts can be deleted.
+error-not-here = This post is not on this device (any more).
 error-full = There is no space left on this device. Free some and try again.
 error-storage = It could not be saved on this device. Try again; if it happens again, reload.
 error-stopped = Sazanami has stopped working here. Reload the page or open the app again.

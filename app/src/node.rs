@@ -5,7 +5,7 @@ use std::rc::Rc;
 use dioxus::prelude::*;
 use futures::StreamExt;
 use sazanami_core::node::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
-use sazanami_core::store::{Cursor, Note, Page, Scope};
+use sazanami_core::store::{self, Cursor, Note, Page, Scope};
 use sazanami_core::{EventId, PublicKey};
 
 use crate::backend::{Backend, Host, NodeClient};
@@ -238,4 +238,20 @@ pub(crate) fn use_network() -> Query<Network> {
         }
     };
     use_query(Command::Network, read, |change| matches!(change, Change::Network))
+}
+
+/// Whether the disk or the quota is full.
+pub(crate) fn use_storage_full() -> Query<bool> {
+    let read = |reply| {
+        if let Reply::Storage(report) = reply {
+            Some(report.full)
+        } else {
+            None
+        }
+    };
+    use_query(
+        Command::Storage,
+        read,
+        |change| matches!(change, Change::Queries(queries) if queries.contains(&store::Query::Storage)),
+    )
 }

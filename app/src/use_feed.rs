@@ -6,7 +6,7 @@ use dioxus::prelude::*;
 use futures::StreamExt;
 use sazanami_core::PublicKey;
 use sazanami_core::node::api::{Change, RequestError};
-use sazanami_core::store::{Note, Scope};
+use sazanami_core::store::{Note, Query, Scope};
 
 use crate::feed::{Arrival, Feed, PAGE};
 use crate::node::{Loaded, Node, use_node};
@@ -126,6 +126,10 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                             people.insert(key);
                         }
                         Change::Me => people.extend(me),
+                        Change::Queries(queries) => {
+                            // Whom one mutes decides what is in every list.
+                            reload |= queries.contains(&Query::Mutes) || queries.contains(&Query::Everything);
+                        }
                         Change::Network => {}
                     }
                 }

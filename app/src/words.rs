@@ -16,6 +16,7 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::NoIdentity => t!("error-no-identity"),
         RequestError::AlreadySignedUp => t!("error-already-signed-up"),
         RequestError::NotYetSynced => t!("error-not-yet-synced"),
+        RequestError::NotHere => t!("error-not-here"),
         RequestError::NotYours => t!("error-not-yours"),
         RequestError::Full => t!("error-full"),
         RequestError::Storage(reason) => {

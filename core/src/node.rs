@@ -8,6 +8,7 @@
 //! - `requests`: answers to the interface
 //! - `server`: the connection to the signal server
 //! - `introductions`: what peers tell each other through it to get connected
+//! - `upkeep`: the store's budgets and changes
 //! - `links`: links and the sessions on them
 
 pub mod api;
@@ -15,6 +16,7 @@ mod introductions;
 mod links;
 mod requests;
 mod server;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -28,7 +30,7 @@ use crate::identity::{Vault, VaultError};
 use crate::mesh::Mesh;
 use crate::signaling::{IceServers, SessionId};
 use crate::social::{read_deletion, read_profile, shown_name};
-use crate::store::{Note, Put, Store, StoreError};
+use crate::store::{Put, Store, StoreError};
 use crate::sync::ReconcileSets;
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
@@ -36,6 +38,7 @@ use api::{Change, FromNode};
 use introductions::Retired;
 use links::Link;
 use server::Server;
+use upkeep::Upkeep;
 
 /// Between two ticks of a node that is somebody.
 const TICK: Duration = Duration::from_secs(1);
@@ -103,6 +106,17 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
+/// Why a node could not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The secret key's place.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A whole peer.
 pub struct Node<S: Store> {
     config: Config,
@@ -118,6 +132,7 @@ pub struct Node<S: Store> {
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
     next_link: u64,
+    upkeep: Upkeep,
     network_changed: bool,
     next_tick: Millis,
     outputs: VecDeque<Output>,
@@ -127,11 +142,18 @@ impl<S: Store> Node<S> {
     /// A node on a store, with the identity that the vault holds, if any; it connects by itself once there is one.
     ///
     /// # Errors
-    /// When the vault cannot be read: better no node than a second identity.
-    pub fn new(config: Config, store: S, mut vault: Box<dyn Vault>, now: Millis) -> Result<Self, VaultError> {
+    /// When the vault cannot be read (better no node than a second identity), or the store.
+    pub fn new(
+        config: Config,
+        mut store: S,
+        mut vault: Box<dyn Vault>,
+        now: Millis,
+    ) -> Result<Self, StartError> {
         let mut rng = StdRng::from_seed(config.seed);
         let session = fresh_keys(&mut rng);
         let me = vault.load()?;
+        // Whose data is never dropped must be known before anything else happens.
+        store.set_me(me.as_ref().map(Keys::public_key))?;
         let mut node = Self {
             config,
             store,
@@ -146,10 +168,12 @@ impl<S: Store> Node<S> {
             by_session: BTreeMap::new(),
             retired: Retired::default(),
             next_link: 1,
+            upkeep: Upkeep::default(),
             network_changed: false,
             next_tick: now,
             outputs: VecDeque::new(),
         };
+        node.know_private_mutes()?;
         node.tick(now);
         Ok(node)
     }
@@ -214,6 +238,7 @@ impl<S: Store> Node<S> {
         if self.me.is_some() {
             self.tend_server(now);
             self.tend_links(now);
+            self.tend_store(now);
         }
     }
 
@@ -236,8 +261,7 @@ impl<S: Store> Node<S> {
             .filter(|(_, put)| **put == Put::Stored)
             .map(|(event, _)| event)
             .collect();
-        let changes = self.store.take_changes();
-        self.sets.apply(&changes);
+        self.tell_changes();
         if stored.is_empty() {
             return Ok(outcomes);
         }
@@ -272,6 +296,9 @@ impl<S: Store> Node<S> {
                     }
                 }
             }
+            Kind::MuteList if self.me.as_ref().is_some_and(|me| me.public_key() == event.pubkey) => {
+                self.know_private_mutes()?;
+            }
             // A peer's name may be in the list of peers.
             _ => self.network_changed = true,
         }
@@ -283,19 +310,6 @@ impl<S: Store> Node<S> {
             .store
             .profile(person)?
             .and_then(|profile| shown_name(&profile)))
-    }
-
-    fn note(&self, event: &Event) -> Result<Note, StoreError> {
-        Ok(Note {
-            id: event.id,
-            author: event.pubkey,
-            author_name: self.name_of(&event.pubkey)?,
-            created_at: event.created_at.as_secs(),
-            content: event.content.clone(),
-            references: crate::social::References::default(),
-            counts: crate::store::Counts::default(),
-            repost: None,
-        })
     }
 
     fn profile_of(&self, person: &PublicKey) -> Result<crate::social::Profile, StoreError> {

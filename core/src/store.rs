@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 use serde::{Deserialize, Serialize};
 
-use crate::social::{Profile, References, Ring};
+use crate::social::{Mutes, Profile, References, Ring};
 use crate::time::Millis;
 
 mod boxed;
@@ -19,6 +19,7 @@ mod memory;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
 mod words;
 
 pub use memory::{EventPool, MemoryStore};
@@ -518,7 +519,13 @@ pub trait Store {
     /// Tells whose device this is: whose data is never dropped, whose notifications, mutes and follows count.
     fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
         let _ = me;
-        todo()
+        Ok(())
+    }
+
+    /// The part of the own mute list that the store cannot read itself: it is encrypted to its author.
+    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError> {
+        let _ = mutes;
+        Ok(())
     }
 
     /// How near a person is to the person of this device.
@@ -626,12 +633,17 @@ pub trait Store {
     /// Of a ring over its budget, the people who take most lose their oldest first.
     fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
         let _ = now;
-        todo()
+        Ok(false)
     }
 
     /// Gives free space back to the disk, a bounded amount per call; true when there is more to do.
     fn compact(&mut self) -> Result<bool, StoreError> {
         todo()
+    }
+
+    /// Bytes that [`Store::compact`] would give back.
+    fn free_space(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     /// What takes the space.

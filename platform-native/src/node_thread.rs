@@ -7,9 +7,9 @@ use std::future::poll_fn;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sazanami_core::identity::{Vault, VaultError};
+use sazanami_core::identity::Vault;
 use sazanami_core::node::api::{FromNode, Request};
-use sazanami_core::node::{Config, Input, Node, Output};
+use sazanami_core::node::{self, Config, Input, Node, Output};
 use sazanami_core::store::{SqliteStore, StoreError};
 use sazanami_core::time::Millis;
 use sazanami_core::transport::{Route, Transport};
@@ -46,9 +46,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Store(#[from] StoreError),
-    /// The secret key cannot be read.
+    /// The node itself could not start: the secret key cannot be read, or the store.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    Node(#[from] node::StartError),
     /// The operating system gives no thread or no randomness.
     #[error("the operating system refused: {0}")]
     System(String),

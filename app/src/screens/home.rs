@@ -10,7 +10,7 @@ use crate::components::{
     Avatar, Compose, Glyph, Icon, KeyCard, Logo, Notice, PeerList, PersonName, StatusButton, Tab, Tabs,
     Timeline, Tone,
 };
-use crate::node::{Loaded, use_network};
+use crate::node::{Loaded, use_network, use_storage_full};
 use crate::sheets::SheetLayer;
 use crate::state::{Opener, Sheet, use_ui};
 use crate::words;
@@ -60,6 +60,7 @@ pub(crate) fn Home(me: PublicKey, ephemeral: Option<String>) -> Element {
                             {t!("ephemeral-text")}
                         }
                     }
+                    FullNotice {}
                     KeyCard {}
                     Compose {}
                     Timelines { me }
@@ -207,6 +208,22 @@ fn OwnCard() -> Element {
                 onclick: move |_| ui.sheets.open(Sheet::Profile(key), button.peek().clone()),
                 {t!("own-open")}
             }
+        }
+    }
+}
+
+/// Says so when the disk is full, for as long as it is.
+#[component]
+fn FullNotice() -> Element {
+    let full = use_storage_full();
+    if !matches!(*full.value.read(), Loaded::Ready(true)) {
+        return rsx! {};
+    }
+    rsx! {
+        Notice { tone: Tone::Error,
+            strong { {t!("storage-full-title")} }
+            " "
+            {t!("storage-full-text")}
         }
     }
 }

@@ -4,7 +4,7 @@ use dioxus::html::{Key, Modifiers, SerializedVisibleData};
 use sazanami_core::Keys;
 use sazanami_core::node::api::{Change, Command, Network, Peer, PeerState, RequestError, SignalState};
 use sazanami_core::signaling::SessionId;
-use sazanami_core::store::{Note, Scope};
+use sazanami_core::store::{Note, Query, Scope};
 use sazanami_core::transport::PathKind;
 
 use crate::world::{World, note, person};
@@ -385,4 +385,16 @@ fn a_profile_is_followed() {
     }));
     world.change(Change::Person(umi.key));
     world.sees(">Following<");
+}
+
+#[test]
+fn a_full_disk_is_told_until_there_is_room_again() {
+    let mut world = World::at_home(&["ja"], Vec::new()).ready();
+    assert!(!world.html().contains("保存領域がいっぱいです。"));
+    world.node.storage.full = true;
+    world.change(Change::Queries(vec![Query::Storage]));
+    world.sees("保存領域がいっぱいです。");
+    world.node.storage.full = false;
+    world.change(Change::Queries(vec![Query::Storage]));
+    assert!(!world.html().contains("保存領域がいっぱいです。"));
 }

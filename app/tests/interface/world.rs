@@ -19,7 +19,7 @@ use sazanami_app::{App, Backend, Host, NodePort, SessionState};
 use sazanami_core::node::api::{
     Change, Command, FromNode, Network, Person, Reply, Request, RequestError, Secret,
 };
-use sazanami_core::store::{Note, Page, Scope};
+use sazanami_core::store::{Note, Page, Scope, StorageReport};
 use sazanami_core::time::Millis;
 use sazanami_core::{EventId, Keys, PublicKey, identity};
 
@@ -117,6 +117,7 @@ pub(crate) struct Node {
     pub(crate) people: HashMap<PublicKey, Person>,
     pub(crate) notes: Vec<Note>,
     pub(crate) network: Network,
+    pub(crate) storage: StorageReport,
     pub(crate) settings: BTreeMap<String, String>,
     /// Commands that fail, by their beginning in debug form.
     pub(crate) failing: Vec<(&'static str, RequestError)>,
@@ -182,6 +183,23 @@ impl Node {
             }
             Command::Rename { .. } => Reply::Done,
             Command::Network => Reply::Network(self.network.clone()),
+            Command::Storage => Reply::Storage(Box::new(self.storage.clone())),
+            // No screen asks for the rest yet.
+            Command::Answer { .. }
+            | Command::Quote { .. }
+            | Command::Repost(_)
+            | Command::React { .. }
+            | Command::Mute { .. }
+            | Command::Hashtag { .. }
+            | Command::List { .. }
+            | Command::Thread { .. }
+            | Command::Reactors { .. }
+            | Command::Notifications { .. }
+            | Command::ReadUntil(_)
+            | Command::SearchNotes { .. }
+            | Command::SearchPeople { .. }
+            | Command::SetBudget { .. }
+            | Command::Compact => return Err(RequestError::Stopped),
             Command::Setting(name) => Reply::Setting(self.settings.get(&name).cloned()),
             Command::SetSetting { name, value } => {
                 match value {

@@ -5,8 +5,11 @@ use nostr::prelude::{EventId, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::signaling::SessionId;
-use crate::social::TextError;
-use crate::store::{Cursor, Note, Page, Scope};
+use crate::social::{Ring, TextError};
+use crate::store::{
+    Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, Scope,
+    StorageReport, Thread,
+};
 use crate::transport::PathKind;
 
 /// A numbered request; the answer carries the same number.
@@ -67,6 +70,114 @@ pub enum Command {
         /// The new name.
         name: String,
     },
+    /// Write a reply to a note. [`Reply::Posted`].
+    Answer {
+        /// The note that is replied to; it must be here.
+        to: EventId,
+        /// Its text.
+        text: String,
+    },
+    /// Write a note that quotes another. [`Reply::Posted`].
+    Quote {
+        /// The note that is quoted; it must be here.
+        of: EventId,
+        /// Its text.
+        text: String,
+    },
+    /// Repost a note. [`Reply::Done`].
+    Repost(EventId),
+    /// React to a note. [`Reply::Done`].
+    React {
+        /// The note; it must be here.
+        to: EventId,
+        /// `+` or one emoji.
+        content: String,
+    },
+    /// Mute or unmute a person; nobody else learns of it (NIP-51, the private part of the list). [`Reply::Done`].
+    Mute {
+        /// Whom.
+        person: PublicKey,
+        /// Or no longer.
+        mute: bool,
+    },
+    /// A page of notes with a hashtag. [`Reply::Page`].
+    Hashtag {
+        /// With or without the `#`.
+        tag: String,
+        /// From where; `None` for the newest.
+        before: Option<Cursor>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// A page of a follow set's notes (NIP-51). [`Reply::Page`].
+    List {
+        /// Whose list.
+        owner: PublicKey,
+        /// Its identifier.
+        name: String,
+        /// From where; `None` for the newest.
+        before: Option<Cursor>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// A note with what stands above and below it. [`Reply::Thread`].
+    Thread {
+        /// The note.
+        id: EventId,
+        /// The reply to continue after.
+        after: Option<Cursor>,
+        /// Replies at most; at most 200.
+        limit: usize,
+    },
+    /// Who reacted to or reposted a note. [`Reply::Reactors`].
+    Reactors {
+        /// The note.
+        id: EventId,
+        /// What they did.
+        act: Act,
+        /// The person to continue after.
+        after: Option<PublicKey>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// What others did that concerns this person. [`Reply::Notifications`].
+    Notifications {
+        /// Which; empty for all.
+        causes: Vec<Cause>,
+        /// From where; `None` for the newest.
+        before: Option<Cursor>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// Notifications up to this place have been read. [`Reply::Done`].
+    ReadUntil(Cursor),
+    /// Notes by their words. [`Reply::Page`].
+    SearchNotes {
+        /// What to look for.
+        text: String,
+        /// From where; `None` for the newest.
+        before: Option<Cursor>,
+        /// At most 200.
+        limit: usize,
+    },
+    /// People by their name or key. [`Reply::People`].
+    SearchPeople {
+        /// What to look for.
+        text: String,
+        /// At most 200.
+        limit: usize,
+    },
+    /// What takes the space. [`Reply::Storage`].
+    Storage,
+    /// How much of a ring's events is kept. [`Reply::Done`].
+    SetBudget {
+        /// Whose.
+        ring: Ring,
+        /// How much.
+        budget: Budget,
+    },
+    /// Give free space back to the disk, now. [`Reply::Storage`], when it is done.
+    Compact,
     /// The network as it is. [`Reply::Network`].
     Network,
     /// A device setting. [`Reply::Setting`].
@@ -95,6 +206,16 @@ pub enum Reply {
     Person(Person),
     /// The note as stored.
     Posted(Note),
+    /// A thread.
+    Thread(Box<Thread>),
+    /// People who acted on a note.
+    Reactors(Reactors),
+    /// Notifications.
+    Notifications(Notifications),
+    /// People that a search found.
+    People(Vec<FoundPerson>),
+    /// What takes the space.
+    Storage(Box<StorageReport>),
     /// The network.
     Network(Network),
     /// A setting's value.
@@ -121,6 +242,9 @@ pub enum RequestError {
     /// The key was imported and nothing of it has arrived yet: a change now would replace a list that is elsewhere.
     #[error("the imported profile has not arrived yet: connect to somebody first")]
     NotYetSynced,
+    /// What is replied to, quoted, reposted or reacted to is not stored here.
+    #[error("this note is not here")]
+    NotHere,
     /// Only own notes can be deleted.
     #[error("this note is somebody else's, or not here")]
     NotYours,
@@ -233,6 +357,8 @@ pub enum Change {
     Me,
     /// Peers or the server connection changed.
     Network,
+    /// Answers to these queries are other ones now.
+    Queries(Vec<Query>),
 }
 
 /// From the node to the interface.

@@ -15,6 +15,8 @@ use crate::time::Millis;
 pub(super) const UNSYNCED: &str = "identity-unsynced";
 /// Most notes in a page.
 const MAX_PAGE: usize = 200;
+/// Most characters of a reaction: an emoji of many parts, or the name of a custom one.
+const MAX_REACTION_CHARS: usize = 64;
 /// Longest name and value of a setting, in bytes.
 const MAX_SETTING: (usize, usize) = (64, 64 * 1024);
 /// How far ahead of the clock an own note may be dated, so that own notes keep their order within a second: a burst of
@@ -89,6 +91,83 @@ impl<S: Store> Node<S> {
                 self.rename(clean_name(&name)?, now)?;
                 Reply::Done
             }
+            Command::Answer { to, text } => {
+                let text = clean_note(&text)?;
+                let event = social::reply_event(self.me()?, &self.here(&to)?, text, self.note_time(now)?);
+                Reply::Posted(self.publish_note(event, now)?)
+            }
+            Command::Quote { of, text } => {
+                let text = clean_note(&text)?;
+                let event = social::quote_event(self.me()?, &self.here(&of)?, text, self.note_time(now)?);
+                Reply::Posted(self.publish_note(event, now)?)
+            }
+            Command::Repost(id) => {
+                let event = social::repost_event(self.me()?, &self.here(&id)?, now);
+                self.take_in(&[event], None, now)?;
+                Reply::Done
+            }
+            Command::React { to, content } => {
+                if content.chars().count() > MAX_REACTION_CHARS {
+                    return Err(RequestError::Text(social::TextError::TooLong));
+                }
+                let event = social::reaction_event(self.me()?, &self.here(&to)?, &content, now);
+                self.take_in(&[event], None, now)?;
+                Reply::Done
+            }
+            Command::Mute { person, mute } => {
+                self.mute(person, mute, now)?;
+                Reply::Done
+            }
+            Command::Hashtag { tag, before, limit } => {
+                Reply::Page(self.store.hashtag(&tag, before, limit.clamp(1, MAX_PAGE))?)
+            }
+            Command::List {
+                owner,
+                name,
+                before,
+                limit,
+            } => Reply::Page(self.store.list(&owner, &name, before, limit.clamp(1, MAX_PAGE))?),
+            Command::Thread { id, after, limit } => {
+                let thread = self.store.thread(&id, after, limit.clamp(1, MAX_PAGE))?;
+                Reply::Thread(Box::new(thread))
+            }
+            Command::Reactors {
+                id,
+                act,
+                after,
+                limit,
+            } => Reply::Reactors(self.store.reactors(&id, act, after, limit.clamp(1, MAX_PAGE))?),
+            Command::Notifications {
+                causes,
+                before,
+                limit,
+            } => {
+                let page = self
+                    .store
+                    .notifications(&causes, before, limit.clamp(1, MAX_PAGE))?;
+                Reply::Notifications(page)
+            }
+            Command::ReadUntil(place) => {
+                self.store.set_read_until(place)?;
+                self.tell_changes();
+                Reply::Done
+            }
+            Command::SearchNotes { text, before, limit } => {
+                Reply::Page(self.store.search_notes(&text, before, limit.clamp(1, MAX_PAGE))?)
+            }
+            Command::SearchPeople { text, limit } => {
+                Reply::People(self.store.search_people(&text, limit.clamp(1, MAX_PAGE))?)
+            }
+            Command::Storage => Reply::Storage(Box::new(self.store.report()?)),
+            Command::SetBudget { ring, budget } => {
+                self.store.set_budget(ring, budget)?;
+                self.upkeep.now();
+                Reply::Done
+            }
+            Command::Compact => {
+                while self.store.compact()? {}
+                Reply::Storage(Box::new(self.store.report()?))
+            }
             Command::Network => Reply::Network(Network {
                 signal: self.server.state,
                 peers: self.peers()?,
@@ -116,6 +195,7 @@ impl<S: Store> Node<S> {
         }
         // First the key, durably: without it everything that follows would be lost.
         self.vault.save(&keys)?;
+        self.store.set_me(Some(keys.public_key()))?;
         self.me = Some(keys);
         self.restart_links(now);
         Ok(())
@@ -155,12 +235,68 @@ impl<S: Store> Node<S> {
 
     fn post(&mut self, text: &str, now: Millis) -> Result<Note, RequestError> {
         let text = clean_note(text)?;
+        let event = social::note_event(self.me()?, text, self.note_time(now)?);
+        self.publish_note(event, now)
+    }
+
+    /// When an own note is dated: after the one before.
+    fn note_time(&self, now: Millis) -> Result<Millis, RequestError> {
         let me = self.me()?.public_key();
         let newest = self.store.timeline(Scope::Author(me), None, 1)?.notes.pop();
-        let at = after(newest.map(|note| note.created_at), now, NOTE_AHEAD);
-        let event = social::note_event(self.me()?, text, at);
+        Ok(after(newest.map(|note| note.created_at), now, NOTE_AHEAD))
+    }
+
+    fn publish_note(&mut self, event: Event, now: Millis) -> Result<Note, RequestError> {
         self.take_in(std::slice::from_ref(&event), None, now)?;
-        Ok(self.note(&event)?)
+        self.store.note(&event.id)?.ok_or(RequestError::NotHere)
+    }
+
+    /// An event that something own is about.
+    fn here(&self, id: &EventId) -> Result<Event, RequestError> {
+        self.store.event(id)?.ok_or(RequestError::NotHere)
+    }
+
+    fn mute(&mut self, person: PublicKey, mute: bool, now: Millis) -> Result<(), RequestError> {
+        let me = self.me()?;
+        let previous = self.store.replaceable(&me.public_key(), Kind::MuteList)?;
+        self.check_synced(previous.as_ref())?;
+        let at = after(
+            previous.as_ref().map(|event| event.created_at.as_secs()),
+            now,
+            REPLACEABLE_AHEAD,
+        );
+        let public = previous.as_ref().map(social::read_mutes).unwrap_or_default();
+        let mut private = previous
+            .as_ref()
+            .map(|list| social::read_private_mutes(list, me))
+            .unwrap_or_default();
+        private.people.retain(|muted| *muted != person);
+        if mute {
+            private.people.push(person);
+        }
+        let public = social::Mutes {
+            people: public
+                .people
+                .into_iter()
+                .filter(|muted| mute || *muted != person)
+                .collect(),
+            ..public
+        };
+        let event = social::mutes_event(me, previous.as_ref(), &public, &private, at)?;
+        self.replace(event, now)?;
+        Ok(self.know_private_mutes()?)
+    }
+
+    /// The part of the own mute list that only the own key reads: nobody but this person learns whom they mute.
+    pub(super) fn know_private_mutes(&mut self) -> Result<(), StoreError> {
+        let Some(me) = &self.me else {
+            return Ok(());
+        };
+        let list = self.store.replaceable(&me.public_key(), Kind::MuteList)?;
+        let private = list
+            .map(|list| social::read_private_mutes(&list, me))
+            .unwrap_or_default();
+        self.store.set_private_mutes(private)
     }
 
     fn delete(&mut self, id: EventId, now: Millis) -> Result<(), RequestError> {

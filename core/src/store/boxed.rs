@@ -2,8 +2,11 @@
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
-use super::{Changes, Cursor, Item, Known, Note, Page, Put, Scope, Store, StoreError};
-use crate::social::Profile;
+use super::{
+    Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
+    Reactors, Scope, StorageReport, Store, StoreError, Thread,
+};
+use crate::social::{Mutes, Profile, Ring};
 use crate::time::Millis;
 
 impl<S: Store + ?Sized> Store for Box<S> {
@@ -53,6 +56,103 @@ impl<S: Store + ?Sized> Store for Box<S> {
 
     fn items(&self, filter: &Filter) -> Result<Vec<Item>, StoreError> {
         (**self).items(filter)
+    }
+
+    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
+        (**self).set_me(me)
+    }
+
+    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError> {
+        (**self).set_private_mutes(mutes)
+    }
+
+    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
+        (**self).ring(person)
+    }
+
+    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
+        (**self).people_of(ring, limit)
+    }
+
+    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
+        (**self).followers(person, limit)
+    }
+
+    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        (**self).hashtag(tag, before, limit)
+    }
+
+    fn list(
+        &self,
+        owner: &PublicKey,
+        name: &str,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        (**self).list(owner, name, before, limit)
+    }
+
+    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError> {
+        (**self).thread(id, after, limit)
+    }
+
+    fn counts(&self, id: &EventId) -> Result<Counts, StoreError> {
+        (**self).counts(id)
+    }
+
+    fn reactors(
+        &self,
+        id: &EventId,
+        act: Act,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Reactors, StoreError> {
+        (**self).reactors(id, act, after, limit)
+    }
+
+    fn notifications(
+        &self,
+        causes: &[Cause],
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Notifications, StoreError> {
+        (**self).notifications(causes, before, limit)
+    }
+
+    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
+        (**self).set_read_until(place)
+    }
+
+    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        (**self).search_notes(text, before, limit)
+    }
+
+    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
+        (**self).search_people(text, limit)
+    }
+
+    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
+        (**self).set_budget(ring, budget)
+    }
+
+    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
+        (**self).tidy(now)
+    }
+
+    fn compact(&mut self) -> Result<bool, StoreError> {
+        (**self).compact()
+    }
+
+    fn free_space(&self) -> Result<u64, StoreError> {
+        (**self).free_space()
+    }
+
+    fn report(&self) -> Result<StorageReport, StoreError> {
+        (**self).report()
+    }
+
+    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        (**self).events_after(after, limit)
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -281,6 +281,7 @@ impl Wanted {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) fn has_kind(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }

@@ -13,7 +13,7 @@ use super::{
     Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
     Query, Reactors, Scope, StorageReport, Store, StoreError, Thread, rules,
 };
-use crate::social::{Profile, Ring, read_profile};
+use crate::social::{Mutes, Profile, Ring, read_profile};
 use crate::time::Millis;
 use error::Context;
 use people::People;
@@ -267,6 +267,12 @@ impl Store for SqliteStore {
         self.become_me(me)
     }
 
+    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError> {
+        self.people.set_private_mutes(mutes);
+        self.changes.queries.insert(Query::Mutes);
+        Ok(())
+    }
+
     fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
         self.ring_of(person)
     }
@@ -344,6 +350,10 @@ impl Store for SqliteStore {
 
     fn compact(&mut self) -> Result<bool, StoreError> {
         self.give_back()
+    }
+
+    fn free_space(&self) -> Result<u64, StoreError> {
+        self.unused_space()
     }
 
     fn report(&self) -> Result<StorageReport, StoreError> {

@@ -240,6 +240,10 @@ impl SqliteStore {
         Ok(value("freelist_count")? * value("page_size")?)
     }
 
+    pub(super) fn unused_space(&self) -> Result<u64, StoreError> {
+        self.free_bytes().map(i64::unsigned_abs)
+    }
+
     /// After an own event found the disk full and was stored: what is free by now is set aside again.
     pub(super) fn refill_reserve(&self) -> Result<(), StoreError> {
         if self.free_bytes()? > RESERVE {
