@@ -30,7 +30,7 @@ const MAX_CANDIDATES: usize = 64;
 /// Sessions and people remembered as hostile.
 const MAX_BANS: usize = 1_000;
 /// How long a hostile peer is kept away.
-const BAN: Duration = Duration::from_secs(600);
+pub const BAN: Duration = Duration::from_secs(600);
 /// First wait after a failed attempt; doubles up to [`MAX_BACKOFF`].
 const BACKOFF: Duration = Duration::from_secs(2);
 /// Longest wait between attempts with one session.

@@ -32,6 +32,7 @@ use crate::signaling::{IceServers, SessionId};
 use crate::social::{read_deletion, read_profile, shown_name};
 use crate::store::{Put, Store, StoreError};
 use crate::sync::ReconcileSets;
+use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
 use api::{Change, FromNode};
@@ -128,6 +129,8 @@ pub struct Node<S: Store> {
     mesh: Mesh,
     server: Server,
     sets: ReconcileSets,
+    authors: Authors,
+    scores: Scores,
     links: BTreeMap<LinkId, Link>,
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
@@ -164,6 +167,8 @@ impl<S: Store> Node<S> {
             mesh: Mesh::default(),
             server: Server::default(),
             sets: ReconcileSets::default(),
+            authors: Authors::default(),
+            scores: Scores::default(),
             links: BTreeMap::new(),
             by_session: BTreeMap::new(),
             retired: Retired::default(),

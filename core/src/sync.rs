@@ -9,10 +9,12 @@
 //! - [`wants`]: what a peer wants of the others
 //! - [`item_set`], [`sets`]: the sets of items that are reconciled, kept up to date with the store
 //! - [`reconcile`]: range-based set reconciliation over them
+//! - [`limits`]: what a peer may cost
 //! - [`session`]: the state machine
 
 pub mod frame;
 pub mod item_set;
+pub mod limits;
 pub mod message;
 pub mod pack;
 pub mod reconcile;

@@ -17,6 +17,10 @@ use crate::transport::{LinkId, TransportCommand};
 /// Ended attempts of a peer that are remembered, so that a replayed offer of one does nothing.
 const MAX_RETIRED: usize = 4;
 
+/// Remote candidates that the transport is given for one description. Each is an address that packets are sent to: a
+/// device has a dozen, and a peer that names a thousand makes others send for it.
+const MAX_CANDIDATES: u32 = 32;
+
 /// Attempts of the other side that are over, newest last.
 #[derive(Debug, Default)]
 pub(super) struct Retired(VecDeque<(SessionId, u64)>);
@@ -69,6 +73,15 @@ impl<S: Store> Node<S> {
             return;
         }
         link.received = introduction.sequence;
+        if matches!(signal, PeerSignal::Candidate { .. }) {
+            link.candidates += 1;
+            if link.candidates > MAX_CANDIDATES {
+                return;
+            }
+        } else {
+            // A description begins a new generation: an ICE restart brings its own.
+            link.candidates = 0;
+        }
         link.remote_attempt = Some(introduction.from_attempt);
         link.remote_expires = introduction.expires;
         link.person = person.or(link.person);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nostr::prelude::PublicKey;
+use nostr::prelude::{Event, PublicKey};
 use rand::RngExt;
 use rand::seq::IteratorRandom;
 
@@ -11,7 +11,9 @@ use super::requests::UNSYNCED;
 use super::{Node, Output};
 use crate::mesh::{Links, MAX_LINKS};
 use crate::signaling::SessionId;
+use crate::social::Ring;
 use crate::store::Store;
+use crate::sync::limits::Offence;
 use crate::sync::{Env, Session, SessionEvent};
 use crate::time::Millis;
 use crate::transport::{
@@ -34,6 +36,8 @@ pub(super) struct Link {
     pub(super) remote_expires: Millis,
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// Remote candidates since the last description.
+    pub(super) candidates: u32,
     pub(super) since: Millis,
     pub(super) path: Option<Path>,
     pub(super) rtt: Option<Duration>,
@@ -99,6 +103,7 @@ impl<S: Store> Node<S> {
             remote_expires: Millis::default(),
             sent: 0,
             received: 0,
+            candidates: 0,
             since: now,
             path: None,
             rtt: None,
@@ -129,6 +134,9 @@ impl<S: Store> Node<S> {
         }
         if let Some(attempt) = link.remote_attempt {
             self.retired.add(link.peer, attempt);
+        }
+        if let (Some(person), Some(session)) = (link.person, &link.session) {
+            self.scores.keep(person, session.score(), now);
         }
         if close {
             self.outputs
@@ -242,6 +250,7 @@ impl<S: Store> Node<S> {
     ) -> Result<(), crate::store::StoreError> {
         match event {
             SessionEvent::Proven(person) => {
+                let score = self.scores.of(&person);
                 let Some(link) = self.links.get_mut(&id) else {
                     return Ok(());
                 };
@@ -253,6 +262,9 @@ impl<S: Store> Node<S> {
                     self.drop_link(id, now, true);
                 } else {
                     link.person = Some(person);
+                    if let Some(session) = link.session_mut() {
+                        session.resume(score);
+                    }
                     if self.mesh.is_banned(&person, now) {
                         self.drop_link(id, now, true);
                     } else if self.links.len() >= MAX_LINKS {
@@ -260,7 +272,10 @@ impl<S: Store> Node<S> {
                     }
                 }
             }
-            SessionEvent::Arrived { events, live } => {
+            SessionEvent::Arrived { mut events, live } => {
+                if live {
+                    self.limit_authors(id, &mut events, now);
+                }
                 let outcomes = self.take_in(&events, Some(id), now)?;
                 if let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
                     session.stored(&events, &outcomes, live);
@@ -290,6 +305,25 @@ impl<S: Store> Node<S> {
             }
         }
         Ok(())
+    }
+
+    /// Leaves out new events of strangers who write too much; what is left out comes by reconciliation, within the
+    /// store's budgets. An author who floods through a link of their own pays for it.
+    fn limit_authors(&mut self, id: LinkId, events: &mut Vec<Event>, now: Millis) {
+        let mut own_flood = 0;
+        let person = self.links.get(&id).and_then(|link| link.person);
+        events.retain(|event| {
+            let bytes = event.content.len() + event.tags.len() * 80;
+            let takes = self.authors.admit(event.pubkey, bytes, now)
+                || !matches!(self.store.ring(&event.pubkey), Ok(Ring::Stranger) | Err(_));
+            own_flood += usize::from(!takes && person == Some(event.pubkey));
+            takes
+        });
+        if own_flood > 0
+            && let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut)
+        {
+            session.offend(Offence::Flood, own_flood, now);
+        }
     }
 
     /// The spare place was taken by a peer that is somebody: another link is given up, one that others made first.

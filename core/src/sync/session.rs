@@ -14,6 +14,7 @@ use nostr::prelude::{Event, EventId, Filter, Keys, PublicKey};
 
 use super::Message;
 use super::frame::{self, Joiner, UnitJoiner};
+use super::limits::{Bucket, LIVE_BYTES, LIVE_EVENTS, MESSAGES, Offence, Score};
 use super::pack::{self, Packer, UNIT_BYTES};
 use super::sets::ReconcileSets;
 use super::wants::Wants;
@@ -38,7 +39,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 #[cfg(test)]
 pub(super) use pull::MAX_PULL;
 use pull::{Fetching, Pull};
-use serve::{ReconcileBudget, Served};
+use serve::Served;
 
 /// What a session needs from its node while it works.
 pub struct Env<'a> {
@@ -75,6 +76,18 @@ pub enum SessionEvent {
     },
 }
 
+/// What the peer has used of its limits.
+#[derive(Debug, Default)]
+struct Rates {
+    live: Bucket,
+    live_bytes: Bucket,
+    messages: Bucket,
+    opens: Bucket,
+    reconcile: Bucket,
+    reconcile_bytes: Bucket,
+    served: Bucket,
+}
+
 /// The session's state.
 pub struct Session {
     keys: Keys,
@@ -109,7 +122,8 @@ pub struct Session {
     fetch_due: bool,
     fell_behind: bool,
     answered: bool,
-    budget: ReconcileBudget,
+    rates: Rates,
+    score: Score,
     refused: BTreeSet<EventId>,
     live_in: Vec<Event>,
     events: VecDeque<SessionEvent>,
@@ -148,7 +162,8 @@ impl Session {
             fetch_due: false,
             fell_behind: false,
             answered: false,
-            budget: ReconcileBudget::default(),
+            rates: Rates::default(),
+            score: Score::default(),
             refused: BTreeSet::new(),
             live_in: Vec::new(),
             events: VecDeque::new(),
@@ -175,6 +190,34 @@ impl Session {
     /// Whether something is being reconciled or fetched.
     pub fn is_syncing(&self) -> bool {
         !matches!(self.pull, Pull::Idle { .. })
+    }
+
+    /// Points for offences so far.
+    pub fn score(&self) -> Score {
+        self.score
+    }
+
+    /// Goes on with the points that the person had before.
+    pub fn resume(&mut self, score: Score) {
+        self.score = score;
+    }
+
+    /// Notes an offence; one too many ends the session.
+    pub fn offend(&mut self, offence: Offence, times: usize, now: Millis) {
+        if self.score.add(offence, times, now) {
+            self.end_hostile(offence.reason());
+        }
+    }
+
+    /// Whether there is room for a new event of this size.
+    fn takes_live(&mut self, size: usize, now: Millis) -> bool {
+        let takes =
+            self.rates.live.take(LIVE_EVENTS, 1, now) && self.rates.live_bytes.take(LIVE_BYTES, size, now);
+        if !takes {
+            // What is not taken now comes with the next reconciliation.
+            self.offend(Offence::Flood, 1, now);
+        }
+        takes
     }
 
     /// What concerns the node.
@@ -343,6 +386,10 @@ impl Session {
     }
 
     fn message(&mut self, message: Message, size: usize, env: &mut Env<'_>) -> Result<(), StoreError> {
+        let counted = !matches!(message, Message::Event { .. });
+        if counted && !self.rates.messages.take(MESSAGES, 1, env.now) {
+            self.offend(Offence::Messages, 1, env.now);
+        }
         match message {
             Message::Ping(number) => self.say(&Message::Pong(number)),
             Message::Pong(number) => {
@@ -399,7 +446,7 @@ impl Session {
             }
             Message::NegErr { id, .. } | Message::Closed { id, .. } => self.refused_by_peer(&id, env),
             Message::Event { id, event } => self.event(&id, *event, size, env)?,
-            Message::Eose(id) => self.batch_done(&id),
+            Message::Eose(id) => self.batch_done(&id, env.now),
         }
         Ok(())
     }
@@ -469,7 +516,8 @@ impl Session {
     }
 
     fn end_hostile(&mut self, reason: &str) {
-        self.say(&Message::Notice(format!("closed: {reason}")));
+        let until = (self.heard + crate::mesh::BAN).0 / 1_000;
+        self.say(&Message::Notice(format!("banned: {reason}, until {until}")));
         self.finish(reason, true);
     }
 

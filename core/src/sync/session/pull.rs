@@ -9,6 +9,7 @@ use super::{Env, Session, SessionEvent};
 use crate::social::MAX_EVENT_BYTES;
 use crate::store::{Known, Put, StoreError};
 use crate::sync::Message;
+use crate::sync::limits::Offence;
 use crate::sync::reconcile;
 use crate::sync::wants::Wants;
 use crate::time::Millis;
@@ -426,7 +427,10 @@ impl Session {
         }
         if self.live_ids.iter().any(|live| live == id) {
             // Deduplicated before anybody spends time on its signature.
-            if env.store.known(&event.id)? == Known::No && !self.refused.contains(&event.id) {
+            if env.store.known(&event.id)? == Known::No
+                && !self.refused.contains(&event.id)
+                && self.takes_live(size, env.now)
+            {
                 self.live_in.push(event);
             }
             return Ok(());
@@ -448,13 +452,16 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn batch_done(&mut self, id: &str) {
+    pub(super) fn batch_done(&mut self, id: &str, now: Millis) {
         let Some(batch) = self.fetching.batches.remove(id) else {
             return;
         };
         if let Some(mean) = batch.total.checked_div(batch.count) {
             self.fetching.mean_size = mean;
             self.fetching.gained += batch.count;
+        }
+        if !batch.wanted.is_empty() {
+            self.offend(Offence::Withheld, batch.wanted.len(), now);
         }
         self.pulled(batch.arrived);
         self.fetch_due = true;

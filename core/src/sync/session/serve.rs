@@ -1,15 +1,14 @@
 //! What a peer asks of us: subscriptions to new events, pulls, reconciliations.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, MatchEventOptions};
 
 use super::{Env, Session};
 use crate::store::{Store, StoreError};
 use crate::sync::Message;
+use crate::sync::limits::{RECONCILE_BYTES, RECONCILE_MESSAGES, RECONCILIATIONS, SERVED_BYTES};
 use crate::sync::reconcile;
-use crate::time::Millis;
 
 /// Batches that a peer may have under way with us.
 const MAX_SERVED_PULLS: usize = 8;
@@ -21,35 +20,6 @@ const MAX_SUBSCRIPTIONS: usize = 4;
 const MAX_RECONCILIATIONS: usize = 2;
 /// Events waiting to be forwarded; past it the subscription is closed and the peer reconciles instead.
 const MAX_LIVE_QUEUE: usize = 5_000;
-
-/// Reconciliations that a peer may open in [`BUDGET_PERIOD`]: each may read the whole index.
-const MAX_OPENS: u32 = 20;
-/// Reconciliation messages that a peer may send in [`BUDGET_PERIOD`]: a set of a million takes about twenty.
-const MAX_NEG_MESSAGES: u32 = 600;
-/// How long a budget lasts.
-const BUDGET_PERIOD: Duration = Duration::from_secs(60);
-
-/// What a peer may still ask for in this period; answers cost more than questions.
-#[derive(Debug, Default)]
-pub(super) struct ReconcileBudget {
-    since: Millis,
-    opens: u32,
-    messages: u32,
-}
-
-impl ReconcileBudget {
-    fn spend(&mut self, open: bool, now: Millis) -> bool {
-        if now.since(self.since) >= BUDGET_PERIOD {
-            *self = Self {
-                since: now,
-                ..Self::default()
-            };
-        }
-        self.opens += u32::from(open);
-        self.messages += 1;
-        self.opens <= MAX_OPENS && self.messages <= MAX_NEG_MESSAGES
-    }
-}
 
 /// A batch that the peer asked for: what is still to be sent.
 #[derive(Debug)]
@@ -123,7 +93,7 @@ impl Session {
         };
         let full =
             self.reconciliations.len() >= MAX_RECONCILIATIONS && !self.reconciliations.contains_key(&id);
-        if plain != *filter || full || !self.budget.spend(true, env.now) {
+        if plain != *filter || full || !self.rates.opens.take(RECONCILIATIONS, 1, env.now) {
             self.say(&Message::NegErr {
                 id,
                 reason: "blocked: not this filter, or too many at once".to_owned(),
@@ -140,19 +110,24 @@ impl Session {
         message: &[u8],
         env: &mut Env<'_>,
     ) -> Result<(), StoreError> {
-        if self.budget.spend(false, env.now) {
-            return self.respond(id, message, env);
-        }
-        self.reconciliations.remove(&id);
-        self.say(&Message::NegErr {
-            id,
-            reason: "rate-limited: too many messages".to_owned(),
-        });
-        Ok(())
+        self.respond(id, message, env)
     }
 
     /// Answers from the set as it is now: a round says all that the next one needs to know.
     fn respond(&mut self, id: String, message: &[u8], env: &mut Env<'_>) -> Result<(), StoreError> {
+        let rates = &mut self.rates;
+        if !rates.reconcile.take(RECONCILE_MESSAGES, 1, env.now)
+            || !rates
+                .reconcile_bytes
+                .take(RECONCILE_BYTES, message.len(), env.now)
+        {
+            self.reconciliations.remove(&id);
+            self.say(&Message::NegErr {
+                id,
+                reason: "rate-limited: too many messages".to_owned(),
+            });
+            return Ok(());
+        }
         let Some(filter) = self.reconciliations.get(&id) else {
             return Ok(());
         };
@@ -197,12 +172,20 @@ impl Session {
             return Ok(false);
         };
         let name = served.id.clone();
-        if let Some(id) = served.ids.pop_front() {
+        if let Some(id) = served.ids.front().copied() {
             if let Some(event) = store.event(&id)? {
+                // Content and tags are what events differ by.
+                let bytes = event.content.len() + event.tags.len() * 80 + 400;
+                if !self.rates.served.take(SERVED_BYTES, bytes, self.heard) {
+                    return Ok(false);
+                }
                 self.say(&Message::Event {
                     id: name,
                     event: Box::new(event),
                 });
+            }
+            if let Some(served) = self.served.front_mut() {
+                served.ids.pop_front();
             }
         } else {
             self.served.pop_front();

@@ -101,3 +101,60 @@ fn sessions_take_few_round_trips_and_bytes() {
         assert!(figures.bytes <= bytes, "{name}: {}", figures.bytes);
     }
 }
+
+#[test]
+fn a_newcomer_takes_everything_once_and_is_no_flood() {
+    const HISTORY: usize = 20_000;
+    let mut pair = Pair::new(&[], &[]);
+    pair.a.trusting = true;
+    let history = unsigned(0..HISTORY as u32);
+    pair.b.store.put_verified(&history, START).unwrap();
+    pair.b.store.take_changes();
+    for _ in 0..5 {
+        pair.settle();
+        pair.now = pair.now + Duration::from_secs(1);
+        pair.a.tick(pair.now);
+        pair.b.tick(pair.now);
+    }
+    assert_eq!((&pair.a.ended, &pair.b.ended), (&None, &None));
+    assert_eq!((pair.a.arrived, pair.a.notes()), (HISTORY, HISTORY));
+    assert_eq!(pair.a.session.score().points(pair.now), 0.0);
+    let text: usize = history.iter().map(|event| event.as_json().len()).sum();
+    println!(
+        "{HISTORY} events of {text} bytes took {} bytes, and {} to ask",
+        pair.from_b.bytes, pair.from_a.bytes
+    );
+    assert!(pair.from_b.bytes < text);
+}
+
+#[test]
+fn a_flood_of_new_events_is_cut_off_and_told_why() {
+    let (mut pair, _) = attacked();
+    pair.a.trusting = true;
+    pair.a.frames();
+    let live = pair.a.session.live_id().expect("it has subscribed").to_owned();
+    let mut sent = 0;
+    for event in unsigned(0..30_000) {
+        sent += 1;
+        let message = Message::Event {
+            id: live.clone(),
+            event: Box::new(event),
+        };
+        say(&mut pair, &message.to_json());
+        if pair.a.ended.is_some() {
+            break;
+        }
+    }
+    assert!((10_000..12_000).contains(&sent), "{sent}");
+    assert!(pair.a.arrived <= 10_000, "what is over costs nothing more");
+    assert_eq!(pair.a.ended, Some(("too many new events".into(), true)));
+    let notices: Vec<Message> = pair
+        .a
+        .frames()
+        .iter()
+        .flat_map(|frame| pair.from_a.read(frame))
+        .collect();
+    let until = (pair.now + crate::mesh::BAN).0 / 1_000;
+    let reason = format!("banned: too many new events, until {until}");
+    assert_eq!(notices, [Message::Notice(reason)]);
+}
