@@ -25,6 +25,7 @@ mod notices;
 mod pages;
 mod people;
 mod place;
+mod plans;
 mod queries;
 mod room;
 mod search;

@@ -20,15 +20,15 @@ const READ_UNTIL: &str = "store.read-until";
 const OWNER: &str = "store.me";
 
 /// A range of the key of `notification`; 6 is a former follower.
-const ALL: &str =
+pub(super) const ALL: &str =
     "SELECT seq, who, cause FROM notification WHERE seq < ?1 AND cause <> 6 ORDER BY seq DESC LIMIT ?2";
 /// A range of `notification_by_cause`.
-const OF_CAUSE: &str =
+pub(super) const OF_CAUSE: &str =
     "SELECT seq, who, cause FROM notification WHERE cause = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// The end of the key of `notification`.
-const AFTER: &str = "SELECT who FROM notification WHERE seq > ?1 AND cause <> 6 LIMIT ?2";
+pub(super) const AFTER: &str = "SELECT who FROM notification WHERE seq > ?1 AND cause <> 6 LIMIT ?2";
 /// All events that may concern somebody, by `event`.
-const CANDIDATES: &str =
+pub(super) const CANDIDATES: &str =
     "SELECT seq FROM event WHERE seq > ?1 AND kind IN (1, 3, 6, 7, 16) ORDER BY seq LIMIT 1000";
 
 const CAUSES: [Cause; 6] = [

@@ -24,18 +24,20 @@ const MIN_SCAN: usize = 256;
 const MAX_PEOPLE: usize = 20_000;
 
 /// A range of `event_listed`.
-const LISTED: &str = "SELECT seq FROM event WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+pub(super) const LISTED: &str =
+    "SELECT seq FROM event WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// A range of `event_listed`, then the rows, which stand in the same order.
-const LISTED_AUTHORS: &str =
+pub(super) const LISTED_AUTHORS: &str =
     "SELECT seq, author FROM event WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// A range of `event_by_author`.
-const OF_CLASS: &str =
+pub(super) const OF_CLASS: &str =
     "SELECT seq FROM event WHERE author = ?3 AND class = ?4 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// A range of `event_media`.
-const MEDIA: &str =
+pub(super) const MEDIA: &str =
     "SELECT seq FROM event WHERE author = ?3 AND media = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// A range of the key of `hashtag`.
-const TAGGED: &str = "SELECT seq FROM hashtag WHERE tag = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+pub(super) const TAGGED: &str =
+    "SELECT seq FROM hashtag WHERE tag = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 
 /// Whether muted people, words and threads are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

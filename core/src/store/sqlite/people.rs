@@ -19,14 +19,15 @@ const SLACK: f64 = 1.25;
 /// The part of its ring's budget that one stranger may take.
 const STRANGERS_SHARE: u64 = 8;
 
-const FIND: &str = "SELECT no FROM person WHERE key = ?1";
-const ADD: &str = "INSERT INTO person (key) VALUES (?1)";
-const RING_AND_USE: &str = "SELECT ring, bytes FROM person WHERE no = ?1";
-const USED: &str = "SELECT ring, sum(events), sum(bytes) FROM person WHERE events > 0 GROUP BY ring";
-const BUDGETS: &str = "SELECT ring, events, bytes, age FROM budget";
-const COUNT_GONE: &str = "SELECT count(*) FROM gone";
+pub(super) const FIND: &str = "SELECT no FROM person WHERE key = ?1";
+pub(super) const ADD: &str = "INSERT INTO person (key) VALUES (?1)";
+pub(super) const RING_AND_USE: &str = "SELECT ring, bytes FROM person WHERE no = ?1";
+pub(super) const USED: &str =
+    "SELECT ring, sum(events), sum(bytes) FROM person WHERE events > 0 GROUP BY ring";
+pub(super) const BUDGETS: &str = "SELECT ring, events, bytes, age FROM budget";
+pub(super) const COUNT_GONE: &str = "SELECT count(*) FROM gone";
 /// Everybody is a stranger but for these, by the index on `ring`.
-const REFRESH_RINGS: [&str; 5] = [
+pub(super) const REFRESH_RINGS: [&str; 5] = [
     "UPDATE person SET ring = 5 WHERE ring < 5",
     // Followed, by the key of `follow`.
     "UPDATE person SET ring = 2 WHERE no IN (SELECT followed FROM follow WHERE follower = ?1)",

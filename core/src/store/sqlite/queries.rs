@@ -11,41 +11,45 @@ use crate::store::rules::{Version, Wanted};
 use crate::store::{Counts, Item, Known, Note};
 
 /// By `event_by_id`, and the key of `gone`.
-const KNOWN: &str =
+pub(super) const KNOWN: &str =
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM event WHERE substr(id, 1, 8) = ?1 AND id = ?2) THEN 1
     WHEN EXISTS (SELECT 1 FROM gone WHERE id = ?1) THEN 2 ELSE 0 END";
 /// By `event_by_id`.
-const SEQ: &str = "SELECT seq FROM event WHERE substr(id, 1, 8) = ?1 AND id = ?2";
+pub(super) const SEQ: &str = "SELECT seq FROM event WHERE substr(id, 1, 8) = ?1 AND id = ?2";
 /// By the key of `tombstone`.
-const IS_TOMBSTONED: &str = "SELECT EXISTS (SELECT 1 FROM tombstone WHERE target = ?1 AND author = ?2)";
+pub(super) const IS_TOMBSTONED: &str =
+    "SELECT EXISTS (SELECT 1 FROM tombstone WHERE target = ?1 AND author = ?2)";
 /// By the key of `latest`.
-const LATEST: &str = "SELECT created_at, id FROM latest WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
+pub(super) const LATEST: &str =
+    "SELECT created_at, id FROM latest WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
 /// By the key of `forgotten`.
-const FORGOTTEN: &str = "SELECT until FROM forgotten WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
+pub(super) const FORGOTTEN: &str =
+    "SELECT until FROM forgotten WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
 /// By the key of `vanished`.
-const VANISHED: &str = "SELECT until FROM vanished WHERE author = ?1";
+pub(super) const VANISHED: &str = "SELECT until FROM vanished WHERE author = ?1";
 /// By the keys of `event`, `body`, `person`, and that of `tally`.
-const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data, p.name,
+pub(super) const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data, p.name,
     t.replies, t.thread, t.reposts, t.quotes, t.reactions
     FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
     LEFT JOIN tally t ON t.target = substr(e.id, 1, 8) WHERE e.seq = ?1";
 /// By the key of `tally`.
-const COUNTS: &str = "SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1";
+pub(super) const COUNTS: &str =
+    "SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1";
 /// By the key of `person`.
-const PERSON: &str = "SELECT key, name, ring FROM person WHERE no = ?1";
+pub(super) const PERSON: &str = "SELECT key, name, ring FROM person WHERE no = ?1";
 /// By the key of `person`.
-const NAME_AND_NOTES: &str = "SELECT name, notes FROM person WHERE no = ?1";
+pub(super) const NAME_AND_NOTES: &str = "SELECT name, notes FROM person WHERE no = ?1";
 /// By the key of `follow`.
-const FOLLOWS: &str = "SELECT followed FROM follow WHERE follower = ?1 ORDER BY position";
+pub(super) const FOLLOWS: &str = "SELECT followed FROM follow WHERE follower = ?1 ORDER BY position";
 /// A range of `event`.
-const ITEMS: &str = "SELECT seq, id, moved, kind FROM event WHERE seq >= ?1 AND seq < ?2";
+pub(super) const ITEMS: &str = "SELECT seq, id, moved, kind FROM event WHERE seq >= ?1 AND seq < ?2";
 /// Ranges of `event_by_author`.
-const ITEMS_OF: &str = "SELECT seq, id, moved, kind FROM event
+pub(super) const ITEMS_OF: &str = "SELECT seq, id, moved, kind FROM event
     WHERE author = ?3 AND class IN (0, 1, 2) AND seq >= ?1 AND seq < ?2";
 /// By the key of `body`.
-const SIZE: &str = "SELECT length(data) FROM body WHERE seq = ?1";
+pub(super) const SIZE: &str = "SELECT length(data) FROM body WHERE seq = ?1";
 /// By the key of `setting`.
-const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
+pub(super) const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
 
 /// The part of an id by which it is indexed.
 pub(super) fn short(id: &EventId) -> [u8; 8] {

@@ -28,38 +28,42 @@ const RESERVE: i64 = 256 * 1024;
 const PEOPLE_AT_ONCE: usize = 2_000;
 
 /// A range of the key of `expiry`.
-const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
+pub(super) const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
 /// The end of a range of `person_by_use`.
-const HEAVIEST: &str = "SELECT no, bytes FROM person WHERE ring = ?1 AND no <> ?2 AND events > 0
+pub(super) const HEAVIEST: &str = "SELECT no, bytes FROM person WHERE ring = ?1 AND no <> ?2 AND events > 0
     ORDER BY bytes DESC LIMIT 2";
 /// The start of ranges of `event_by_author`.
-const OLDEST: &str = "SELECT seq FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
+pub(super) const OLDEST: &str =
+    "SELECT seq FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
 /// The people table from a person on: most are strangers, whose age is what mostly matters.
-const MEMBERS: &str = "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 AND no <> ?4
+pub(super) const MEMBERS: &str =
+    "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 AND no <> ?4
     ORDER BY no LIMIT ?3";
 /// Those whom nothing refers to any more, after a person: by the keys of the tables named.
-const UNUSED: &str = "SELECT no FROM person WHERE no > ?1 AND events = 0 AND ring = 5
+pub(super) const UNUSED: &str = "SELECT no FROM person WHERE no > ?1 AND events = 0 AND ring = 5
     AND NOT EXISTS (SELECT 1 FROM follow WHERE followed = no)
     AND NOT EXISTS (SELECT 1 FROM latest WHERE author = no)
     AND NOT EXISTS (SELECT 1 FROM forgotten WHERE author = no)
     AND NOT EXISTS (SELECT 1 FROM vanished WHERE author = no)
     AND NOT EXISTS (SELECT 1 FROM notification WHERE who = no)
     ORDER BY no LIMIT ?2";
-const BY_KIND: &str = "SELECT kind, events, bytes FROM kind_use WHERE events > 0 ORDER BY bytes DESC";
+pub(super) const BY_KIND: &str =
+    "SELECT kind, events, bytes FROM kind_use WHERE events > 0 ORDER BY bytes DESC";
 /// The ends of the ranges of `person_by_use`, ring by ring.
-const BY_PERSON: &str = "SELECT key, name, events, bytes FROM person WHERE ring = ?1 AND events > 0
+pub(super) const BY_PERSON: &str =
+    "SELECT key, name, events, bytes FROM person WHERE ring = ?1 AND events > 0
     ORDER BY bytes DESC LIMIT ?2";
 
 /// The end of a range of `person_by_use`.
-const IN_RING: &str = "SELECT key FROM person WHERE ring = ?1 ORDER BY bytes DESC LIMIT ?2";
+pub(super) const IN_RING: &str = "SELECT key FROM person WHERE ring = ?1 ORDER BY bytes DESC LIMIT ?2";
 /// A range of `follow_by_followed`.
-const FOLLOWERS: &str =
+pub(super) const FOLLOWERS: &str =
     "SELECT p.key FROM follow f CROSS JOIN person p ON p.no = f.follower WHERE f.followed = ?1
     ORDER BY f.follower LIMIT ?2";
 /// A range of `follow_by_followed` (covering).
-const COUNT_FOLLOWERS: &str = "SELECT count(*) FROM follow WHERE followed = ?1";
+pub(super) const COUNT_FOLLOWERS: &str = "SELECT count(*) FROM follow WHERE followed = ?1";
 /// A range of `event`.
-const AFTER: &str = "SELECT seq FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+pub(super) const AFTER: &str = "SELECT seq FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 impl SqliteStore {
     pub(super) fn tidy_up(&mut self, now: Millis) -> Result<bool, StoreError> {

@@ -21,12 +21,13 @@ const AT_ONCE: usize = 100;
 const MAX_TEXT: usize = 400;
 
 /// By the index `word`, newest first: it is in the order of time, so it stops when the page is full.
-const NOTES: &str = "SELECT rowid FROM word WHERE word MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3";
+pub(super) const NOTES: &str =
+    "SELECT rowid FROM word WHERE word MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3";
 /// A range of `person_by_name`.
-const NAMED: &str = "SELECT key, name, ring FROM person
+pub(super) const NAMED: &str = "SELECT key, name, ring FROM person
     WHERE name IS NOT NULL AND name >= ?1 COLLATE NOCASE AND name < ?2 COLLATE NOCASE LIMIT ?3";
 /// The people of near rings, by `person_by_use`, whose name has the text within.
-const NAMED_WITHIN: &str = "SELECT key, name, ring FROM person
+pub(super) const NAMED_WITHIN: &str = "SELECT key, name, ring FROM person
     WHERE ring < 5 AND name IS NOT NULL AND instr(lower(name), ?1) > 0 LIMIT ?2";
 
 impl SqliteStore {

@@ -23,62 +23,72 @@ const ROW_BYTES: usize = 120;
 /// What a line of a follow list takes.
 const FOLLOW_BYTES: usize = 24;
 
-const INSERT_EVENT: &str = "INSERT OR IGNORE INTO event (seq, id, author, kind, class, media, moved)
+pub(super) const INSERT_EVENT: &str =
+    "INSERT OR IGNORE INTO event (seq, id, author, kind, class, media, moved)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const INSERT_BODY: &str = "INSERT INTO body (seq, data) VALUES (?1, ?2)";
-const DELETE_EVENT: &str = "DELETE FROM event WHERE seq = ?1";
-const DELETE_BODY: &str = "DELETE FROM body WHERE seq = ?1";
-const INSERT_WORDS: &str = "INSERT INTO word (rowid, text) VALUES (?1, ?2)";
+pub(super) const INSERT_BODY: &str = "INSERT INTO body (seq, data) VALUES (?1, ?2)";
+pub(super) const DELETE_EVENT: &str = "DELETE FROM event WHERE seq = ?1";
+pub(super) const DELETE_BODY: &str = "DELETE FROM body WHERE seq = ?1";
+pub(super) const INSERT_WORDS: &str = "INSERT INTO word (rowid, text) VALUES (?1, ?2)";
 /// A table without content is told what to forget.
-const DELETE_WORDS: &str = "INSERT INTO word (word, rowid, text) VALUES ('delete', ?1, ?2)";
-const INSERT_LINK: &str = "INSERT OR IGNORE INTO link (target, type, who, seq) VALUES (?1, ?2, ?3, ?4)";
-const DELETE_LINK: &str = "DELETE FROM link WHERE target = ?1 AND type = ?2 AND who = ?3 AND seq = ?4";
+pub(super) const DELETE_WORDS: &str = "INSERT INTO word (word, rowid, text) VALUES ('delete', ?1, ?2)";
+pub(super) const INSERT_LINK: &str =
+    "INSERT OR IGNORE INTO link (target, type, who, seq) VALUES (?1, ?2, ?3, ?4)";
+pub(super) const DELETE_LINK: &str =
+    "DELETE FROM link WHERE target = ?1 AND type = ?2 AND who = ?3 AND seq = ?4";
 /// By the key of `link`.
-const HAS_LINK: &str = "SELECT EXISTS (SELECT 1 FROM link WHERE target = ?1 AND type = ?2 AND who = ?3)";
-const ADD_TALLY: &str = "INSERT INTO tally (target, replies, thread, reposts, quotes, reactions)
+pub(super) const HAS_LINK: &str =
+    "SELECT EXISTS (SELECT 1 FROM link WHERE target = ?1 AND type = ?2 AND who = ?3)";
+pub(super) const ADD_TALLY: &str = "INSERT INTO tally (target, replies, thread, reposts, quotes, reactions)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (target) DO UPDATE SET
     replies = replies + excluded.replies, thread = thread + excluded.thread, reposts = reposts + excluded.reposts,
     quotes = quotes + excluded.quotes, reactions = reactions + excluded.reactions";
-const DELETE_EMPTY_TALLY: &str = "DELETE FROM tally WHERE target = ?1
+pub(super) const DELETE_EMPTY_TALLY: &str = "DELETE FROM tally WHERE target = ?1
     AND replies = 0 AND thread = 0 AND reposts = 0 AND quotes = 0 AND reactions = 0";
-const INSERT_HASHTAG: &str = "INSERT OR IGNORE INTO hashtag (tag, seq) VALUES (?1, ?2)";
-const DELETE_HASHTAG: &str = "DELETE FROM hashtag WHERE tag = ?1 AND seq = ?2";
-const INSERT_EXPIRY: &str = "INSERT OR IGNORE INTO expiry (at, seq) VALUES (?1, ?2)";
-const DELETE_EXPIRY: &str = "DELETE FROM expiry WHERE at = ?1 AND seq = ?2";
-const INSERT_NOTIFICATION: &str = "INSERT OR IGNORE INTO notification (seq, who, cause) VALUES (?1, ?2, ?3)";
-const DELETE_NOTIFICATION: &str = "DELETE FROM notification WHERE seq = ?1 AND who = ?2 AND cause < 5";
+pub(super) const INSERT_HASHTAG: &str = "INSERT OR IGNORE INTO hashtag (tag, seq) VALUES (?1, ?2)";
+pub(super) const DELETE_HASHTAG: &str = "DELETE FROM hashtag WHERE tag = ?1 AND seq = ?2";
+pub(super) const INSERT_EXPIRY: &str = "INSERT OR IGNORE INTO expiry (at, seq) VALUES (?1, ?2)";
+pub(super) const DELETE_EXPIRY: &str = "DELETE FROM expiry WHERE at = ?1 AND seq = ?2";
+pub(super) const INSERT_NOTIFICATION: &str =
+    "INSERT OR IGNORE INTO notification (seq, who, cause) VALUES (?1, ?2, ?3)";
+pub(super) const DELETE_NOTIFICATION: &str =
+    "DELETE FROM notification WHERE seq = ?1 AND who = ?2 AND cause < 5";
 /// By `notification_of_follower`: 6 is a follower by an earlier list, not by the present one.
-const INSERT_FOLLOWER: &str = "INSERT OR IGNORE INTO notification (seq, who, cause) VALUES (?1, ?2, 6)";
-const EARLIER_FOLLOWER: &str =
+pub(super) const INSERT_FOLLOWER: &str =
+    "INSERT OR IGNORE INTO notification (seq, who, cause) VALUES (?1, ?2, 6)";
+pub(super) const EARLIER_FOLLOWER: &str =
     "UPDATE OR IGNORE notification SET seq = ?1 WHERE who = ?2 AND cause >= 5 AND seq > ?1";
-const SHOW_FOLLOWER: &str = "UPDATE notification SET cause = 5 WHERE who = ?1 AND cause >= 5";
-const HIDE_FOLLOWER: &str = "UPDATE notification SET cause = 6 WHERE who = ?1 AND cause >= 5";
-const INSERT_GONE: &str = "INSERT OR IGNORE INTO gone (id) VALUES (?1)";
-const FORGET_GONE: &str = "DELETE FROM gone";
+pub(super) const SHOW_FOLLOWER: &str = "UPDATE notification SET cause = 5 WHERE who = ?1 AND cause >= 5";
+pub(super) const HIDE_FOLLOWER: &str = "UPDATE notification SET cause = 6 WHERE who = ?1 AND cause >= 5";
+pub(super) const INSERT_GONE: &str = "INSERT OR IGNORE INTO gone (id) VALUES (?1)";
+pub(super) const FORGET_GONE: &str = "DELETE FROM gone";
 /// A random eighth of them.
-const PRUNE_GONE: &str = "DELETE FROM gone WHERE id BETWEEN ?1 AND ?2";
-const INSERT_TOMBSTONE: &str = "INSERT OR IGNORE INTO tombstone (target, author) VALUES (?1, ?2)";
-const SET_LATEST: &str =
+pub(super) const PRUNE_GONE: &str = "DELETE FROM gone WHERE id BETWEEN ?1 AND ?2";
+pub(super) const INSERT_TOMBSTONE: &str = "INSERT OR IGNORE INTO tombstone (target, author) VALUES (?1, ?2)";
+pub(super) const SET_LATEST: &str =
     "INSERT INTO latest (author, kind, identifier, created_at, id) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (author, kind, identifier) DO UPDATE SET created_at = excluded.created_at, id = excluded.id";
-const SET_FORGOTTEN: &str = "INSERT INTO forgotten (author, kind, identifier, until) VALUES (?1, ?2, ?3, ?4)
+pub(super) const SET_FORGOTTEN: &str =
+    "INSERT INTO forgotten (author, kind, identifier, until) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (author, kind, identifier) DO UPDATE SET until = max(until, excluded.until)";
-const SET_VANISHED: &str = "INSERT INTO vanished (author, until) VALUES (?1, ?2)
+pub(super) const SET_VANISHED: &str = "INSERT INTO vanished (author, until) VALUES (?1, ?2)
     ON CONFLICT (author) DO UPDATE SET until = max(until, excluded.until)";
 /// A range of `event_by_author` for each class.
-const EVENTS_UNTIL: &str = "SELECT id FROM event WHERE author = ?1 AND class IN (0, 1, 2) AND seq < ?2
+pub(super) const EVENTS_UNTIL: &str =
+    "SELECT id FROM event WHERE author = ?1 AND class IN (0, 1, 2) AND seq < ?2
     AND kind NOT IN (5, 62)";
-const SET_NAME: &str = "UPDATE person SET name = ?2 WHERE no = ?1";
-const INSERT_FOLLOW: &str = "INSERT INTO follow (follower, position, followed) VALUES (?1, ?2, ?3)";
-const DELETE_FOLLOWS: &str = "DELETE FROM follow WHERE follower = ?1";
-const ADD_USE: &str =
+pub(super) const SET_NAME: &str = "UPDATE person SET name = ?2 WHERE no = ?1";
+pub(super) const INSERT_FOLLOW: &str =
+    "INSERT INTO follow (follower, position, followed) VALUES (?1, ?2, ?3)";
+pub(super) const DELETE_FOLLOWS: &str = "DELETE FROM follow WHERE follower = ?1";
+pub(super) const ADD_USE: &str =
     "UPDATE person SET notes = notes + ?2, events = events + ?3, bytes = bytes + ?4 WHERE no = ?1
     RETURNING ring";
-const ADD_KIND_USE: &str = "INSERT INTO kind_use (kind, events, bytes) VALUES (?1, ?2, ?3)
+pub(super) const ADD_KIND_USE: &str = "INSERT INTO kind_use (kind, events, bytes) VALUES (?1, ?2, ?3)
     ON CONFLICT (kind) DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes";
-const SET_SETTING: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2)
+pub(super) const SET_SETTING: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-const DELETE_SETTING: &str = "DELETE FROM setting WHERE name = ?1";
+pub(super) const DELETE_SETTING: &str = "DELETE FROM setting WHERE name = ?1";
 
 /// What a note says about another event; the column of `link.type`, and of the tally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

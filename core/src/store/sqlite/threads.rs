@@ -16,10 +16,10 @@ const CONTEXT: &str = "reading a thread";
 const MAX_LOOKED_AT: usize = 5_000;
 
 /// A range of the key of `link`.
-const BELOW: &str = "SELECT seq FROM link WHERE target = ?1 AND type = ?2 AND who = 0 AND seq > ?3
+pub(super) const BELOW: &str = "SELECT seq FROM link WHERE target = ?1 AND type = ?2 AND who = 0 AND seq > ?3
     ORDER BY seq LIMIT ?4";
 /// A range of the key of `link`: each person once.
-const PEOPLE: &str = "SELECT who, max(seq) FROM link WHERE target = ?1 AND type = ?2 AND who > ?3
+pub(super) const PEOPLE: &str = "SELECT who, max(seq) FROM link WHERE target = ?1 AND type = ?2 AND who > ?3
     GROUP BY who ORDER BY who LIMIT ?4";
 
 impl SqliteStore {
