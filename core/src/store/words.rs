@@ -13,40 +13,41 @@ const MAX_TERMS: usize = 16;
 /// Letters by which a word is indexed.
 const PREFIXES: [usize; 2] = [2, 4];
 
-/// A piece of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+/// A piece of a folded text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
     /// Letters between spaces.
-    Word(String),
+    Word(&'a str),
     /// Characters of a script without spaces, or emoji.
-    Run(Vec<char>),
+    Run(&'a str),
 }
 
 /// The index entries of a note, each once, separated by spaces.
 pub(super) fn index(content: &str, hashtags: &[String]) -> String {
-    let mut tokens = BTreeSet::new();
-    for piece in pieces(content) {
+    let folded = fold(content);
+    let mut tokens = Vec::new();
+    pieces(&folded, |piece| {
         if tokens.len() >= MAX_TOKENS {
-            break;
+            return;
         }
         match piece {
-            Piece::Word(word) => {
-                tokens.extend(PREFIXES.map(|letters| prefix(&word, letters)));
-            }
-            Piece::Run(run) => {
-                tokens.extend(run.iter().map(char::to_string));
-                tokens.extend(run.windows(2).map(String::from_iter));
-            }
+            Piece::Word(word) => tokens.extend(PREFIXES.map(|letters| prefix(word, letters))),
+            Piece::Run(run) => tokens.extend(singles(run).chain(pairs(run))),
         }
-    }
-    tokens.extend(hashtags.iter().map(|tag| hashtag(tag)));
-    tokens.into_iter().collect::<Vec<_>>().join(" ")
+    });
+    let tags: Vec<String> = hashtags.iter().map(|tag| hashtag(tag)).collect();
+    tokens.extend(tags.iter().map(String::as_str));
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens.join(" ")
 }
 
 /// What a person looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Search {
-    pieces: Vec<Piece>,
+    /// Folded.
+    words: Vec<String>,
+    runs: Vec<String>,
     tags: Vec<String>,
 }
 
@@ -54,37 +55,41 @@ impl Search {
     /// Reads a search; `None` when there is nothing in it to look for.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut search = Self {
-            pieces: Vec::new(),
+            words: Vec::new(),
+            runs: Vec::new(),
             tags: Vec::new(),
         };
         for part in text.split_whitespace().take(MAX_TERMS) {
             match part.strip_prefix('#').or_else(|| part.strip_prefix('＃')) {
                 Some(tag) if !tag.is_empty() => search.tags.push(tag.to_lowercase()),
-                _ => search.pieces.extend(pieces(part)),
+                _ => pieces(&fold(part), |piece| match piece {
+                    Piece::Word(word) => search.words.push(word.to_owned()),
+                    Piece::Run(run) => search.runs.push(run.to_owned()),
+                }),
             }
         }
-        search.pieces.truncate(MAX_TERMS);
-        (!search.pieces.is_empty() || !search.tags.is_empty()).then_some(search)
+        search.words.truncate(MAX_TERMS);
+        search.runs.truncate(MAX_TERMS);
+        let empty = search.words.is_empty() && search.runs.is_empty() && search.tags.is_empty();
+        (!empty).then_some(search)
     }
 
     /// As an FTS5 expression: every entry must be there.
     pub(super) fn expression(&self) -> String {
         let mut tokens = BTreeSet::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Word(word) => {
-                    let letters = word.chars().count();
-                    let by = if letters < PREFIXES[1] {
-                        PREFIXES[0]
-                    } else {
-                        PREFIXES[1]
-                    };
-                    tokens.insert(prefix(word, by));
-                }
-                Piece::Run(run) if run.len() == 1 => {
-                    tokens.insert(run[0].to_string());
-                }
-                Piece::Run(run) => tokens.extend(run.windows(2).map(String::from_iter)),
+        for word in &self.words {
+            let letters = word.chars().count();
+            let by = if letters < PREFIXES[1] {
+                PREFIXES[0]
+            } else {
+                PREFIXES[1]
+            };
+            tokens.insert(prefix(word, by).to_owned());
+        }
+        for run in &self.runs {
+            tokens.extend(pairs(run).map(str::to_owned));
+            if pairs(run).next().is_none() {
+                tokens.insert(run.clone());
             }
         }
         tokens.extend(self.tags.iter().map(|tag| hashtag(tag)));
@@ -97,21 +102,47 @@ impl Search {
         if !self.tags.iter().all(|tag| hashtags.contains(tag)) {
             return false;
         }
-        let found = pieces(content);
-        self.pieces.iter().all(|wanted| {
-            found.iter().any(|piece| match (wanted, piece) {
-                // A single letter begins too much: it is a word.
-                (Piece::Word(wanted), Piece::Word(word)) if wanted.chars().count() == 1 => word == wanted,
-                (Piece::Word(wanted), Piece::Word(word)) => word.starts_with(wanted.as_str()),
-                (Piece::Run(wanted), Piece::Run(run)) => run.windows(wanted.len()).any(|part| part == wanted),
-                _ => false,
-            })
-        })
+        let folded = fold(content);
+        let (mut words, mut runs) = (vec![false; self.words.len()], vec![false; self.runs.len()]);
+        pieces(&folded, |piece| match piece {
+            Piece::Word(word) => {
+                for (wanted, found) in self.words.iter().zip(&mut words) {
+                    // A single letter begins too much: it is a word.
+                    let whole = wanted.chars().nth(1).is_none();
+                    *found |= if whole {
+                        word == wanted
+                    } else {
+                        word.starts_with(wanted.as_str())
+                    };
+                }
+            }
+            Piece::Run(run) => {
+                for (wanted, found) in self.runs.iter().zip(&mut runs) {
+                    *found |= run.contains(wanted.as_str());
+                }
+            }
+        });
+        words.into_iter().chain(runs).all(|found| found)
     }
 }
 
-fn prefix(word: &str, letters: usize) -> String {
-    word.chars().take(letters).collect()
+/// The first letters of a word.
+fn prefix(word: &str, letters: usize) -> &str {
+    word.char_indices()
+        .nth(letters)
+        .map_or(word, |(end, _)| &word[..end])
+}
+
+fn singles(run: &str) -> impl Iterator<Item = &str> {
+    run.char_indices()
+        .map(|(start, c)| &run[start..start + c.len_utf8()])
+}
+
+fn pairs(run: &str) -> impl Iterator<Item = &str> {
+    let ends = run.char_indices().skip(1).map(|(start, c)| start + c.len_utf8());
+    run.char_indices()
+        .zip(ends)
+        .map(|((start, _), end)| &run[start..end])
 }
 
 /// A hashtag's entry; characters that FTS5 would split at are folded, which the look at the text makes good.
@@ -126,39 +157,43 @@ fn hashtag(tag: &str) -> String {
     format!("#{}", tag.chars().map(fold).collect::<String>())
 }
 
-fn pieces(text: &str) -> Vec<Piece> {
-    let (mut pieces, mut word, mut run) = (Vec::new(), String::new(), Vec::new());
-    for c in text.chars().flat_map(fold) {
-        let dense = is_dense(c);
-        let letter = !dense && c.is_alphanumeric();
-        if !letter && !word.is_empty() {
-            pieces.push(Piece::Word(std::mem::take(&mut word)));
-        }
-        if !dense && !run.is_empty() {
-            pieces.push(Piece::Run(std::mem::take(&mut run)));
-        }
-        if letter {
-            word.push(c);
-        } else if dense {
-            run.push(c);
+/// Visits the pieces of a folded text.
+fn pieces<'a>(folded: &'a str, mut visit: impl FnMut(Piece<'a>)) {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Sort {
+        Between,
+        Letter,
+        Dense,
+    }
+    let (mut sort, mut start) = (Sort::Between, 0);
+    let mut end = |sort: Sort, part: &'a str| match sort {
+        Sort::Between => {}
+        Sort::Letter => visit(Piece::Word(part)),
+        Sort::Dense => visit(Piece::Run(part)),
+    };
+    for (at, c) in folded.char_indices() {
+        let next = if is_dense(c) {
+            Sort::Dense
+        } else if c.is_alphanumeric() {
+            Sort::Letter
+        } else {
+            Sort::Between
+        };
+        if next != sort {
+            end(sort, &folded[start..at]);
+            (sort, start) = (next, at);
         }
     }
-    if !word.is_empty() {
-        pieces.push(Piece::Word(word));
-    }
-    if !run.is_empty() {
-        pieces.push(Piece::Run(run));
-    }
-    pieces
+    end(sort, &folded[start..]);
 }
 
 /// Lower case, and full-width forms as the ASCII that they stand for.
-fn fold(c: char) -> impl Iterator<Item = char> {
-    let c = match c {
+fn fold(text: &str) -> String {
+    let narrow = |c: char| match c {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
         _ => c,
     };
-    c.to_lowercase()
+    text.chars().map(narrow).flat_map(char::to_lowercase).collect()
 }
 
 /// Characters whose words are not set apart by spaces, and pictures.
