@@ -1,37 +1,81 @@
-//! [`MemoryStore`]: everything in ordered maps, for the simulation and for sessions without storage.
+//! [`MemoryStore`]: everything in ordered maps, for the simulation and for sessions without storage; and the model that
+//! the SQLite store is compared with, so it answers in the plainest way. Fast is only what a simulated peer asks: putting,
+//! looking up by id, reconciliation items, the pages of everybody and of one person.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::rules::{self, Tables, Version, Wanted};
-use super::{Changes, Cursor, Entry, Item, Known, Note, Page, Put, Scope, Store, StoreError};
-use crate::social::{Address, Profile, read_follows, read_profile};
+use super::{
+    Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put, Query,
+    Reactors, Scope, StorageReport, Store, StoreError, Thread, Usage,
+};
+use crate::social::{Address, Mutes, Profile, References, Ring, read_mutes, read_profile};
 use crate::time::Millis;
+
+mod notices;
+mod pages;
+mod people;
+mod room;
+mod tables;
+mod threads;
 
 const LOWEST: EventId = EventId::from_byte_array([0; 32]);
 const HIGHEST: EventId = EventId::from_byte_array([0xff; 32]);
 
+/// Newest first, of one second the lower id first.
+type Place = (Reverse<u64>, EventId);
+
 /// A store that forgets when it is dropped. Clones share the events' memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    events: BTreeMap<EventId, Arc<Event>>,
-    /// Newest first, of one second the lower id first.
+    events: BTreeMap<EventId, Arc<Held>>,
     by_kind: BTreeSet<(Kind, Reverse<u64>, EventId)>,
     by_author: BTreeSet<(PublicKey, Kind, Reverse<u64>, EventId)>,
+    /// What stands in timelines: notes and reposts.
+    listed: BTreeSet<Place>,
+    listed_by_author: BTreeSet<(PublicKey, Reverse<u64>, EventId)>,
+    /// What stored events say of others, which may be elsewhere.
+    links: BTreeSet<(EventId, Link, PublicKey, EventId)>,
     names: BTreeMap<PublicKey, String>,
     follows: BTreeMap<PublicKey, Vec<PublicKey>>,
+    /// Since when somebody follows the person of this device, by all their lists ever seen.
+    followers: BTreeMap<PublicKey, u64>,
+    usage: BTreeMap<PublicKey, Usage>,
     latest: BTreeMap<Address, Version>,
     forgotten: BTreeMap<Address, u64>,
     vanished: BTreeMap<PublicKey, u64>,
     tombstones: BTreeSet<(EventId, PublicKey)>,
     gone: BTreeSet<EventId>,
     settings: BTreeMap<String, String>,
+    me: Option<PublicKey>,
+    mutes: Mutes,
+    budgets: BTreeMap<Ring, Budget>,
+    read_until: Option<Place>,
     changes: Changes,
     pool: Option<EventPool>,
+}
+
+/// A stored event.
+#[derive(Clone, Debug)]
+struct Held {
+    event: Event,
+    references: References,
+    /// By which budgets count.
+    bytes: u64,
+}
+
+/// What an event says of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Link {
+    Reply,
+    Thread,
+    Repost,
+    Quote,
+    Reaction,
 }
 
 impl MemoryStore {
@@ -48,56 +92,37 @@ impl MemoryStore {
         }
     }
 
-    /// The notes of the index range, newest first.
-    fn places(
-        &self,
-        author: Option<&PublicKey>,
-        before: Option<Cursor>,
-    ) -> impl Iterator<Item = Cursor> + '_ {
-        let kind = Kind::TextNote;
-        let (after, id) = match before {
-            Some(Cursor { created_at, id }) => (Bound::Excluded(Reverse(created_at)), id),
-            None => (Bound::Included(Reverse(u64::MAX)), LOWEST),
-        };
-        let end = (Reverse(0), HIGHEST);
-        let of_author = author.map(|author| {
-            let range = (
-                after.map(|at| (*author, kind, at, id)),
-                Bound::Included((*author, kind, end.0, end.1)),
-            );
-            self.by_author.range(range).map(|(_, _, at, id)| Cursor {
-                created_at: at.0,
-                id: *id,
-            })
-        });
-        let of_all = author.is_none().then(|| {
-            let range = (
-                after.map(|at| (kind, at, id)),
-                Bound::Included((kind, end.0, end.1)),
-            );
-            self.by_kind.range(range).map(|(_, at, id)| Cursor {
-                created_at: at.0,
-                id: *id,
-            })
-        });
-        of_author
-            .into_iter()
-            .flatten()
-            .chain(of_all.into_iter().flatten())
+    fn held(&self, id: &EventId) -> Option<&Held> {
+        self.events.get(id).map(|held| &**held)
     }
 
-    fn to_note(&self, event: &Event) -> Note {
-        Note {
-            id: event.id,
-            author: event.pubkey,
-            author_name: self.names.get(&event.pubkey).cloned(),
-            created_at: event.created_at.as_secs(),
-            content: event.content.clone(),
-            references: crate::social::References::default(),
-            counts: super::Counts::default(),
-            repost: None,
-        }
+    fn note_held(&self, id: &EventId) -> Option<&Held> {
+        self.held(id).filter(|held| held.event.kind == Kind::TextNote)
     }
+
+    fn latest_of(&self, author: &PublicKey, kind: Kind, identifier: &str) -> Option<&Event> {
+        let address = Address {
+            author: *author,
+            kind,
+            identifier: identifier.to_owned(),
+        };
+        let version = self.latest.get(&address)?;
+        self.held(&version.id.0).map(|held| &held.event)
+    }
+
+    fn read_mutes(&mut self) {
+        let list = self.me.and_then(|me| self.latest_of(&me, Kind::MuteList, ""));
+        self.mutes = list.map(read_mutes).unwrap_or_default();
+        self.changes.queries.insert(Query::Mutes);
+    }
+}
+
+fn place(event: &Event) -> Place {
+    (Reverse(event.created_at.as_secs()), event.id)
+}
+
+fn to_place(cursor: Cursor) -> Place {
+    (Reverse(cursor.created_at), cursor.id)
 }
 
 impl Store for MemoryStore {
@@ -120,56 +145,29 @@ impl Store for MemoryStore {
     }
 
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        Ok(self.events.get(id).map(|event| (**event).clone()))
+        Ok(self.held(id).map(|held| held.event.clone()))
     }
 
     fn note(&self, id: &EventId) -> Result<Option<Note>, StoreError> {
-        let event = self.events.get(id).filter(|event| event.kind == Kind::TextNote);
-        Ok(event.map(|event| self.to_note(event)))
+        Ok(self.note_held(id).map(|held| self.to_note(held)))
     }
 
     fn timeline(&self, scope: Scope, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let wanted = limit.saturating_add(1);
-        let places = match scope {
-            Scope::Everyone => self.places(None, before).take(wanted).collect(),
-            Scope::Author(author) | Scope::Posts(author) | Scope::Replies(author) | Scope::Media(author) => {
-                self.places(Some(&author), before).take(wanted).collect()
-            }
-            Scope::FollowedBy(person) => {
-                let follows = self.follows.get(&person).into_iter().flatten().copied();
-                let people: BTreeSet<_> = follows.chain([person]).collect();
-                rules::merge(people, before, wanted, |one, before| {
-                    Ok(self.places(Some(one), before).next())
-                })?
-            }
-        };
-        let notes = places.iter().filter_map(|place| self.events.get(&place.id));
-        Ok(rules::page(
-            notes.map(|event| self.to_note(event)).collect(),
-            limit,
-        ))
+        Ok(self.read_timeline(scope, before, limit))
     }
 
     fn note_count(&self, author: &PublicKey) -> Result<u64, StoreError> {
-        Ok(self.places(Some(author), None).count() as u64)
+        let kind = Kind::TextNote;
+        let all = (*author, kind, Reverse(u64::MAX), LOWEST)..=(*author, kind, Reverse(0), HIGHEST);
+        Ok(self.by_author.range(all).count() as u64)
     }
 
     fn profile(&self, person: &PublicKey) -> Result<Option<Profile>, StoreError> {
-        Ok(self
-            .replaceable(person, Kind::Metadata)?
-            .as_ref()
-            .map(read_profile))
+        Ok(self.latest_of(person, Kind::Metadata, "").map(read_profile))
     }
 
     fn replaceable(&self, person: &PublicKey, kind: Kind) -> Result<Option<Event>, StoreError> {
-        let address = Address {
-            author: *person,
-            kind,
-            identifier: String::new(),
-        };
-        self.latest
-            .get(&address)
-            .map_or(Ok(None), |version| self.event(&version.id.0))
+        Ok(self.latest_of(person, kind, "").cloned())
     }
 
     fn follows(&self, person: &PublicKey) -> Result<Vec<PublicKey>, StoreError> {
@@ -213,6 +211,107 @@ impl Store for MemoryStore {
         Ok(items)
     }
 
+    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
+        self.become_me(me);
+        Ok(())
+    }
+
+    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
+        Ok(self.ring_of(person))
+    }
+
+    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
+        let people = self.people().into_iter();
+        Ok(people.filter(|one| self.ring_of(one) == ring).take(limit).collect())
+    }
+
+    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
+        let lists = self.follows.iter().filter(|(_, list)| list.contains(person));
+        let all: Vec<_> = lists.map(|(follower, _)| *follower).collect();
+        Ok((all.iter().take(limit).copied().collect(), all.len() as u64))
+    }
+
+    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        Ok(self.read_hashtag(tag, before, limit))
+    }
+
+    fn list(
+        &self,
+        owner: &PublicKey,
+        name: &str,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        Ok(self.read_list(owner, name, before, limit))
+    }
+
+    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError> {
+        Ok(self.read_thread(id, after, limit))
+    }
+
+    fn counts(&self, id: &EventId) -> Result<Counts, StoreError> {
+        Ok(self.count(id))
+    }
+
+    fn reactors(
+        &self,
+        id: &EventId,
+        act: Act,
+        after: Option<PublicKey>,
+        limit: usize,
+    ) -> Result<Reactors, StoreError> {
+        Ok(self.read_reactors(id, act, after, limit))
+    }
+
+    fn notifications(
+        &self,
+        causes: &[Cause],
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Notifications, StoreError> {
+        Ok(self.read_notifications(causes, before, limit))
+    }
+
+    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
+        self.read_until = Some(to_place(place));
+        self.changes.queries.insert(Query::Notifications);
+        Ok(())
+    }
+
+    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        Ok(self.find_notes(text, before, limit))
+    }
+
+    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
+        Ok(self.find_people(text, limit))
+    }
+
+    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
+        self.budgets.insert(ring, budget);
+        Ok(())
+    }
+
+    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
+        self.drop_some(now)
+    }
+
+    fn compact(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn report(&self) -> Result<StorageReport, StoreError> {
+        Ok(self.usage_report())
+    }
+
+    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let mut places: Vec<Place> = self.events.values().map(|held| place(&held.event)).collect();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        let after = after.map(to_place);
+        let rest = places.into_iter().filter(|place| after.is_none_or(|after| *place < after));
+        let events = rest.filter_map(|(_, id)| self.held(&id));
+        Ok(events.take(limit).map(|held| held.event.clone()).collect())
+    }
+
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         Ok(self.settings.get(name).cloned())
     }
@@ -226,118 +325,10 @@ impl Store for MemoryStore {
     }
 }
 
-impl Tables for MemoryStore {
-    fn known(&self, id: &EventId) -> Result<Known, StoreError> {
-        Ok(if self.events.contains_key(id) {
-            Known::Stored
-        } else if self.gone.contains(id) {
-            Known::Gone
-        } else {
-            Known::No
-        })
-    }
-
-    fn is_tombstoned(&self, id: &EventId, author: &PublicKey) -> Result<bool, StoreError> {
-        Ok(self.tombstones.contains(&(*id, *author)))
-    }
-
-    fn tombstone(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError> {
-        self.tombstones.insert((*id, *author));
-        Ok(())
-    }
-
-    fn forgotten_until(&self, address: &Address) -> Result<Option<u64>, StoreError> {
-        Ok(self.forgotten.get(address).copied())
-    }
-
-    fn forget_until(&mut self, address: &Address, until: u64) -> Result<(), StoreError> {
-        let known = self.forgotten.entry(address.clone()).or_default();
-        *known = until.max(*known);
-        Ok(())
-    }
-
-    fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError> {
-        Ok(self.vanished.get(author).copied())
-    }
-
-    fn vanish_until(&mut self, author: &PublicKey, until: u64) -> Result<(), StoreError> {
-        let known = self.vanished.entry(*author).or_default();
-        *known = until.max(*known);
-        let own = self.events.values().filter(|event| event.pubkey == *author);
-        let old: Vec<EventId> = own
-            .filter(|event| event.created_at.as_secs() <= until)
-            .map(|event| event.id)
-            .collect();
-        old.iter().try_for_each(|id| Tables::retire(self, id, author))
-    }
-
-    fn latest(&self, address: &Address) -> Result<Option<Version>, StoreError> {
-        Ok(self.latest.get(address).copied())
-    }
-
-    fn set_latest(&mut self, address: &Address, version: Version) -> Result<(), StoreError> {
-        self.latest.insert(address.clone(), version);
-        Ok(())
-    }
-
-    fn has_room(&self, _event: &Event) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    fn insert(&mut self, event: &Event) -> Result<(), StoreError> {
-        let (author, kind, at) = (event.pubkey, event.kind, Reverse(event.created_at.as_secs()));
-        self.changes.added.push(Entry::of(event));
-        self.by_kind.insert((kind, at, event.id));
-        self.by_author.insert((author, kind, at, event.id));
-        if kind == Kind::Metadata {
-            if let Some(name) = rules::shown_name(event) {
-                self.names.insert(author, name);
-            }
-        } else if kind == Kind::ContactList {
-            self.follows.insert(author, read_follows(event));
-        }
-        let shared = match &self.pool {
-            Some(pool) => pool.share(event),
-            None => Arc::new(event.clone()),
-        };
-        self.events.insert(event.id, shared);
-        Ok(())
-    }
-
-    fn retire(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError> {
-        let Some(event) = self.events.get(id) else {
-            return Ok(());
-        };
-        let (kind, at) = (event.kind, Reverse(event.created_at.as_secs()));
-        if event.pubkey != *author || rules::is_lasting(kind) {
-            return Ok(());
-        }
-        self.changes.removed.push(Entry::of(event));
-        self.events.remove(id);
-        self.by_kind.remove(&(kind, at, *id));
-        self.by_author.remove(&(*author, kind, at, *id));
-        if kind == Kind::Metadata {
-            self.names.remove(author);
-        } else if kind == Kind::ContactList {
-            self.follows.remove(author);
-        }
-        self.set_gone(id)
-    }
-
-    fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError> {
-        self.gone.insert(*id);
-        Ok(())
-    }
-
-    fn is_verified(&self, event: &Event) -> bool {
-        self.pool.as_ref().is_some_and(|pool| pool.holds(event))
-    }
-}
-
 /// Events that the stores of one simulation share: a thousand peers keep one copy of an event and check its
 /// signature once. It keeps what was ever stored for as long as one of the stores lives.
 #[derive(Clone, Debug, Default)]
-pub struct EventPool(Arc<Mutex<HashMap<EventId, Arc<Event>>>>);
+pub struct EventPool(Arc<Mutex<HashMap<EventId, Arc<Held>>>>);
 
 impl EventPool {
     /// Whether this very event was verified before.
@@ -345,17 +336,29 @@ impl EventPool {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events
             .get(&event.id)
-            .is_some_and(|shared| shared.sig == event.sig && **shared == *event)
+            .is_some_and(|shared| shared.event.sig == event.sig && shared.event == *event)
     }
 
-    fn share(&self, event: &Event) -> Arc<Event> {
+    fn share(&self, event: &Event) -> Arc<Held> {
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = events.entry(event.id).or_insert_with(|| Arc::new(event.clone()));
+        let shared = events.entry(event.id).or_insert_with(|| Arc::new(Held::new(event)));
         // One id may have several valid signatures; each store keeps the one it was given.
-        if shared.sig == event.sig {
+        if shared.event.sig == event.sig {
             Arc::clone(shared)
         } else {
-            Arc::new(event.clone())
+            Arc::new(Held::new(event))
+        }
+    }
+}
+
+impl Held {
+    fn new(event: &Event) -> Self {
+        let tags = event.tags.iter().flat_map(|tag| tag.as_slice());
+        let bytes = event.content.len() + tags.map(String::len).sum::<usize>();
+        Self {
+            event: event.clone(),
+            references: References::of(event),
+            bytes: (bytes + room::FRAME_BYTES) as u64,
         }
     }
 }
