@@ -7,15 +7,27 @@ use std::fmt::Display;
 
 use super::{Store, StoreError};
 
+mod acts;
 mod admission;
+mod changes;
 mod deletions;
 pub mod fixtures;
+mod forgetting;
+mod mutes;
+mod notices;
 mod orders;
+mod people;
 mod reconciliation;
 mod reopening;
 mod replaceables;
+mod room;
+mod search;
 mod texts;
+mod threads;
 mod timelines;
+pub mod world;
+
+pub use orders::same_state;
 
 /// What a case found wrong, in words.
 struct Failure(String);
@@ -59,6 +71,15 @@ pub fn suite<S: Store>(mut make: impl FnMut() -> S) {
         deletions::CASES,
         reconciliation::CASES,
         texts::CASES,
+        forgetting::CASES,
+        threads::CASES,
+        acts::CASES,
+        people::CASES,
+        mutes::CASES,
+        notices::CASES,
+        search::CASES,
+        room::CASES,
+        changes::CASES,
     ];
     let mut failures = Vec::new();
     for (name, case) in groups.concat() {

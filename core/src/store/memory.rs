@@ -10,8 +10,8 @@ use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::rules::{self, Tables, Version, Wanted};
 use super::{
-    Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put, Query,
-    Reactors, Scope, StorageReport, Store, StoreError, Thread, Usage,
+    Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
+    Query, Reactors, Scope, StorageReport, Store, StoreError, Thread, Usage,
 };
 use crate::social::{Address, Mutes, Profile, References, Ring, read_mutes, read_profile};
 use crate::time::Millis;
@@ -222,7 +222,10 @@ impl Store for MemoryStore {
 
     fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
         let people = self.people().into_iter();
-        Ok(people.filter(|one| self.ring_of(one) == ring).take(limit).collect())
+        Ok(people
+            .filter(|one| self.ring_of(one) == ring)
+            .take(limit)
+            .collect())
     }
 
     fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
@@ -307,7 +310,9 @@ impl Store for MemoryStore {
         let mut places: Vec<Place> = self.events.values().map(|held| place(&held.event)).collect();
         places.sort_unstable_by(|a, b| b.cmp(a));
         let after = after.map(to_place);
-        let rest = places.into_iter().filter(|place| after.is_none_or(|after| *place < after));
+        let rest = places
+            .into_iter()
+            .filter(|place| after.is_none_or(|after| *place < after));
         let events = rest.filter_map(|(_, id)| self.held(&id));
         Ok(events.take(limit).map(|held| held.event.clone()).collect())
     }
@@ -341,7 +346,9 @@ impl EventPool {
 
     fn share(&self, event: &Event) -> Arc<Held> {
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = events.entry(event.id).or_insert_with(|| Arc::new(Held::new(event)));
+        let shared = events
+            .entry(event.id)
+            .or_insert_with(|| Arc::new(Held::new(event)));
         // One id may have several valid signatures; each store keeps the one it was given.
         if shared.event.sig == event.sig {
             Arc::clone(shared)

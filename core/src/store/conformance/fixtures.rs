@@ -54,12 +54,33 @@ pub fn signed(author: &Keys, kind: Kind, content: &str, second: u64) -> Event {
         .expect("a key pair signs what it is given")
 }
 
+/// A reply.
+pub fn reply(author: &Keys, to: &Event, text: &str, second: u64) -> Event {
+    social::reply_event(author, to, text.to_owned(), at(second))
+}
+
+/// A repost.
+pub fn repost(author: &Keys, of: &Event, second: u64) -> Event {
+    social::repost_event(author, of, at(second))
+}
+
+/// A reaction.
+pub fn reaction(author: &Keys, to: &Event, content: &str, second: u64) -> Event {
+    social::reaction_event(author, to, content, at(second))
+}
+
+/// The ids of some events.
+pub fn ids(events: &[&Event]) -> Vec<EventId> {
+    events.iter().map(|event| event.id).collect()
+}
+
 /// The same events, oldest id first within a second: two events of one second in the order in which ids decide.
 pub fn by_id(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|event| event.id);
     events
 }
 
-fn at(second: u64) -> Millis {
+/// That many seconds after [`START`].
+pub fn at(second: u64) -> Millis {
     Millis((START + second) * 1000)
 }

@@ -35,7 +35,8 @@ impl MemoryStore {
         limit: usize,
     ) -> Notifications {
         let all = self.all_notifications();
-        let is_unread = |(place, _): &&(Place, Notification)| self.read_until.is_none_or(|read| *place < read);
+        let is_unread =
+            |(place, _): &&(Place, Notification)| self.read_until.is_none_or(|read| *place < read);
         let unread = all.iter().filter(is_unread).take(MAX_UNREAD as usize).count();
         let before = before.map(to_place);
         let mut list: Vec<Notification> = all
@@ -62,7 +63,10 @@ impl MemoryStore {
         let Some(me) = self.me else {
             return Vec::new();
         };
-        let found = self.events.values().filter_map(|held| self.notification(held, &me));
+        let found = self
+            .events
+            .values()
+            .filter_map(|held| self.notification(held, &me));
         let mut found: Vec<_> = found
             .map(|notice| ((Reverse(notice.created_at), notice.id), notice))
             .collect();
@@ -71,7 +75,9 @@ impl MemoryStore {
     }
 
     fn notification(&self, held: &Held, me: &PublicKey) -> Option<Notification> {
-        let Held { event, references, .. } = held;
+        let Held {
+            event, references, ..
+        } = held;
         let (cause, target) = concerns(event, references, me)?;
         if self.mutes.hides(event, references) {
             return None;
@@ -87,7 +93,11 @@ impl MemoryStore {
             by: event.pubkey,
             by_name: self.names.get(&event.pubkey).cloned(),
             cause,
-            content: if has_text { event.content.clone() } else { String::new() },
+            content: if has_text {
+                event.content.clone()
+            } else {
+                String::new()
+            },
             target,
         })
     }

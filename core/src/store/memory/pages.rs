@@ -74,7 +74,9 @@ impl MemoryStore {
     }
 
     fn notes(&self, before: Option<Cursor>, limit: usize, wanted: impl Fn(&Held) -> bool) -> Page {
-        let notes = self.of_all(before).filter(|(_, id)| self.note_held(id).is_some_and(&wanted));
+        let notes = self
+            .of_all(before)
+            .filter(|(_, id)| self.note_held(id).is_some_and(&wanted));
         self.page(notes, Part::All, Muting::LeftOut, limit)
     }
 
@@ -89,7 +91,9 @@ impl MemoryStore {
             None => Bound::Included((author, Reverse(u64::MAX), LOWEST)),
         };
         let end = Bound::Included((author, Reverse(0), HIGHEST));
-        self.listed_by_author.range((start, end)).map(|(_, at, id)| (*at, *id))
+        self.listed_by_author
+            .range((start, end))
+            .map(|(_, at, id)| (*at, *id))
     }
 
     fn of_people(&self, people: BTreeSet<PublicKey>, before: Option<Cursor>, limit: usize) -> Page {
@@ -133,7 +137,9 @@ impl MemoryStore {
 
     /// What the person of this device wrote is never hidden from them.
     pub(super) fn hides(&self, held: &Held, muting: Muting) -> bool {
-        let Held { event, references, .. } = held;
+        let Held {
+            event, references, ..
+        } = held;
         if muting == Muting::Shown || self.me == Some(event.pubkey) {
             false
         } else if event.kind == Kind::TextNote {

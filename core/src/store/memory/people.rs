@@ -19,7 +19,11 @@ impl MemoryStore {
         if *person == me {
             Ring::Me
         } else if follows(&me, person) {
-            if follows(person, &me) { Ring::Friend } else { Ring::Followed }
+            if follows(person, &me) {
+                Ring::Friend
+            } else {
+                Ring::Followed
+            }
         } else if own.any(|one| follows(one, &me) && follows(one, person)) {
             Ring::FriendOfFriend
         } else {
@@ -30,7 +34,11 @@ impl MemoryStore {
     /// Everybody of whom anything is known.
     pub(super) fn people(&self) -> BTreeSet<PublicKey> {
         let followed = self.follows.values().flatten();
-        followed.chain(self.usage.keys()).chain(&self.me).copied().collect()
+        followed
+            .chain(self.usage.keys())
+            .chain(&self.me)
+            .copied()
+            .collect()
     }
 
     /// By the beginning of the name, of people who are no strangers also by what is within; by the whole key.
@@ -39,7 +47,9 @@ impl MemoryStore {
         if text.is_empty() {
             return Vec::new();
         }
-        let key = PublicKey::from_bech32(text).or_else(|_| PublicKey::from_hex(text)).ok();
+        let key = PublicKey::from_bech32(text)
+            .or_else(|_| PublicKey::from_hex(text))
+            .ok();
         let text = text.to_lowercase();
         let mut found = Vec::new();
         for one in self.people() {

@@ -31,7 +31,10 @@ impl MemoryStore {
     }
 
     fn used_by(&self, ring: Ring) -> Usage {
-        let people = self.usage.iter().filter(|(person, _)| self.ring_of(person) == ring);
+        let people = self
+            .usage
+            .iter()
+            .filter(|(person, _)| self.ring_of(person) == ring);
         people.fold(Usage::default(), |sum, (_, own)| Usage {
             events: sum.events + own.events,
             bytes: sum.bytes + own.bytes,
@@ -40,7 +43,10 @@ impl MemoryStore {
 
     pub(super) fn drop_some(&mut self, now: Millis) -> Result<bool, StoreError> {
         let now = now.0 / 1000;
-        let expired = self.events.values().filter(|held| social::expiration(&held.event).is_some_and(|at| at <= now));
+        let expired = self
+            .events
+            .values()
+            .filter(|held| social::expiration(&held.event).is_some_and(|at| at <= now));
         let mut dropped: Vec<EventId> = expired.map(|held| held.event.id).take(BATCH).collect();
         if dropped.is_empty() {
             for (ring, budget) in self.budgets.clone() {
@@ -67,7 +73,8 @@ impl MemoryStore {
             return Vec::new();
         };
         let old = self.events.values().filter(|held| {
-            held.event.created_at.as_secs().saturating_add(age) < now && self.ring_of(&held.event.pubkey) == ring
+            held.event.created_at.as_secs().saturating_add(age) < now
+                && self.ring_of(&held.event.pubkey) == ring
         });
         old.map(|held| held.event.id).collect()
     }
@@ -81,7 +88,10 @@ impl MemoryStore {
             if !many && !large {
                 return false;
             }
-            let of_ring = self.usage.iter().filter(|(person, _)| self.ring_of(person) == ring);
+            let of_ring = self
+                .usage
+                .iter()
+                .filter(|(person, _)| self.ring_of(person) == ring);
             let heaviest = of_ring.max_by_key(|(_, own)| if large { own.bytes } else { own.events });
             let oldest = heaviest.and_then(|(person, _)| self.oldest_of(person));
             match oldest {
@@ -94,7 +104,8 @@ impl MemoryStore {
 
     fn oldest_of(&self, person: &PublicKey) -> Option<EventId> {
         let own = self.events.values().filter(|held| held.event.pubkey == *person);
-        own.max_by_key(|held| place(&held.event)).map(|held| held.event.id)
+        own.max_by_key(|held| place(&held.event))
+            .map(|held| held.event.id)
     }
 
     pub(super) fn usage_report(&self) -> StorageReport {

@@ -39,7 +39,10 @@ impl MemoryStore {
             usage.events -= 1;
             usage.bytes -= held.bytes;
         }
-        if self.me.is_some_and(|me| social::concerns(event, &held.references, &me).is_some()) {
+        if self
+            .me
+            .is_some_and(|me| social::concerns(event, &held.references, &me).is_some())
+        {
             self.changed(Query::Notifications);
         }
         match kind {
@@ -208,7 +211,10 @@ impl Tables for MemoryStore {
     }
 
     fn saw_follow_list(&mut self, event: &Event) -> Result<(), StoreError> {
-        if self.me.is_some_and(|me| me != event.pubkey && read_follows(event).contains(&me)) {
+        if self
+            .me
+            .is_some_and(|me| me != event.pubkey && read_follows(event).contains(&me))
+        {
             let at = event.created_at.as_secs();
             let since = self.followers.entry(event.pubkey).or_insert(at);
             *since = at.min(*since);

@@ -6,7 +6,9 @@ use nostr::prelude::{EventId, Kind, PublicKey};
 
 use super::pages::Muting;
 use super::{HIGHEST, LOWEST, Link, MemoryStore, place, to_place};
-use crate::store::{Act, Ancestor, Counts, Cursor, MAX_ANCESTORS, Note, Page, Reactor, Reactors, Thread, rules};
+use crate::store::{
+    Act, Ancestor, Counts, Cursor, MAX_ANCESTORS, Note, Page, Reactor, Reactors, Thread, rules,
+};
 
 const LOWEST_KEY: PublicKey = PublicKey::from_byte_array([0; 32]);
 const HIGHEST_KEY: PublicKey = PublicKey::from_byte_array([0xff; 32]);
@@ -65,7 +67,10 @@ impl MemoryStore {
                     found.push(Ancestor::Missing(id));
                     is_broken = true;
                     // What lies between is missing; the root is known by name.
-                    above = note.references.root.filter(|root| *root != id && !is_at(&found, *root));
+                    above = note
+                        .references
+                        .root
+                        .filter(|root| *root != id && !is_at(&found, *root));
                     if let Some(root) = above.take() {
                         found.push(match self.note_held(&root) {
                             Some(root) => Ancestor::Note(Box::new(self.to_note(root))),
