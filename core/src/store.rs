@@ -19,7 +19,8 @@ mod memory;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "sqlite")]
+// Without a database nothing is indexed.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod words;
 
 pub use memory::{EventPool, MemoryStore};

@@ -59,12 +59,12 @@ impl Mutes {
         self.people.is_empty() && self.words.is_empty() && self.hashtags.is_empty() && self.threads.is_empty()
     }
 
-    /// Adds the other part of the list.
-    pub fn extend(&mut self, other: &Self) {
-        self.people.extend_from_slice(&other.people);
-        self.words.extend_from_slice(&other.words);
-        self.hashtags.extend_from_slice(&other.hashtags);
-        self.threads.extend_from_slice(&other.threads);
+    /// Both parts together.
+    pub fn merge(&mut self, other: Self) {
+        self.people.extend(other.people);
+        self.words.extend(other.words);
+        self.hashtags.extend(other.hashtags);
+        self.threads.extend(other.threads);
     }
 
     /// Whether a note is not to be seen: for its author, its thread, its hashtags or its words. The person's own notes

@@ -53,6 +53,7 @@ pub struct MemoryStore {
     settings: BTreeMap<String, String>,
     me: Option<PublicKey>,
     mutes: Mutes,
+    private_mutes: Mutes,
     budgets: BTreeMap<Ring, Budget>,
     read_until: Option<Place>,
     changes: Changes,
@@ -113,6 +114,7 @@ impl MemoryStore {
     fn read_mutes(&mut self) {
         let list = self.me.and_then(|me| self.latest_of(&me, Kind::MuteList, ""));
         self.mutes = list.map(read_mutes).unwrap_or_default();
+        self.mutes.merge(self.private_mutes.clone());
         self.changes.queries.insert(Query::Mutes);
     }
 }
@@ -213,6 +215,12 @@ impl Store for MemoryStore {
 
     fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
         self.become_me(me);
+        Ok(())
+    }
+
+    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError> {
+        self.private_mutes = mutes;
+        self.read_mutes();
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::io;
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
-use super::{Cursor, Invalid, Known, Note, Page, Put, StoreError};
+use super::{Invalid, Known, Note, Page, Put, StoreError};
 use crate::social::{self, Address, KINDS, MAX_EVENT_BYTES, MAX_FUTURE_SECS, read_deletion, read_profile};
 use crate::time::Millis;
 
@@ -108,10 +108,11 @@ pub(super) fn admit(
     if event.created_at.as_secs() > (now.0 / 1000).saturating_add(MAX_FUTURE_SECS) {
         return Ok(Put::Invalid(Invalid::Future));
     }
-    if !verified && !tables.is_verified(event) {
-        if let Err(reason) = verify(event) {
-            return Ok(Put::Invalid(reason));
-        }
+    if !verified
+        && !tables.is_verified(event)
+        && let Err(reason) = verify(event)
+    {
+        return Ok(Put::Invalid(reason));
     }
     if event.kind == Kind::ContactList {
         tables.saw_follow_list(event)?;
@@ -285,41 +286,6 @@ impl Wanted {
     pub(super) fn has_kind(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
-}
-
-/// The places of the newest notes of several people together, at most `limit`, without reading more than one note
-/// ahead per person: `next` tells a person's newest note before a place.
-pub(super) fn merge(
-    people: impl IntoIterator<Item = PublicKey>,
-    before: Option<Cursor>,
-    limit: usize,
-    mut next: impl FnMut(&PublicKey, Option<Cursor>) -> Result<Option<Cursor>, StoreError>,
-) -> Result<Vec<Cursor>, StoreError> {
-    let mut heads = std::collections::BinaryHeap::new();
-    for person in people {
-        if let Some(head) = next(&person, before)? {
-            heads.push((Version::new(head.created_at, head.id), person));
-        }
-    }
-    let mut places = Vec::new();
-    while places.len() < limit {
-        let Some((
-            Version {
-                created_at,
-                id: Reverse(id),
-            },
-            person,
-        )) = heads.pop()
-        else {
-            break;
-        };
-        let place = Cursor { created_at, id };
-        places.push(place);
-        if let Some(head) = next(&person, Some(place))? {
-            heads.push((Version::new(head.created_at, head.id), person));
-        }
-    }
-    Ok(places)
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn before_the_note(store: &mut dyn Store) -> Outcome {
         ..Counts::default()
     };
     same(&store.counts(&post.id)?, &counts, "before it is here")?;
-    store.put(&[post.clone()], NOW)?;
+    store.put(std::slice::from_ref(&post), NOW)?;
     same(
         &store.note(&post.id)?.map(|note| note.counts),
         &Some(counts),
@@ -140,9 +140,9 @@ fn repost_first(store: &mut dyn Store) -> Outcome {
     let (alice, bob) = (person(1), person(2));
     let post = note(&alice, "post", 1);
     let again = repost(&bob, &post, 2);
-    store.put(&[again.clone()], NOW)?;
+    store.put(std::slice::from_ref(&again), NOW)?;
     same(&shown(store, Scope::Everyone)?, &vec![], "nothing to show")?;
-    store.put(&[post.clone()], NOW)?;
+    store.put(std::slice::from_ref(&post), NOW)?;
     let expected = vec![(post.id, Some(again.id)), (post.id, None)];
     same(&shown(store, Scope::Everyone)?, &expected, "now it is here")
 }

@@ -37,7 +37,7 @@ fn added_and_removed(store: &mut dyn Store) -> Outcome {
         "told once",
     )?;
     let request = deletion(&alice, &[&one], 2);
-    store.put(&[request.clone()], NOW)?;
+    store.put(std::slice::from_ref(&request), NOW)?;
     let changes = store.take_changes();
     same(
         &changes.added.iter().map(|entry| entry.item.id).collect(),
@@ -137,11 +137,12 @@ fn queries(store: &mut dyn Store) -> Outcome {
 
 fn removal(store: &mut dyn Store) -> Outcome {
     store.set_me(Some(person(1).public_key()))?;
-    for (event, _) in each() {
-        store.put(std::slice::from_ref(&event), NOW)?;
+    let all = each();
+    for (event, _) in &all {
+        store.put(std::slice::from_ref(event), NOW)?;
     }
     store.take_changes();
-    for (event, expected) in each().into_iter().rev() {
+    for (event, expected) in all.into_iter().rev() {
         let author = if event.pubkey == person(1).public_key() {
             person(1)
         } else {

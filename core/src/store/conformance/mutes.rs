@@ -5,6 +5,7 @@ use nostr::prelude::{Event, EventId, Kind};
 use super::fixtures::{NOW, at, ids, note, person, reply, repost};
 use super::world::tagged;
 use super::{Case, Failure, Outcome, same};
+use crate::social::Mutes;
 use crate::store::{Page, Query, Scope, Store};
 
 pub(super) const CASES: &[Case] = &[
@@ -16,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
     ("a muted thread", thread),
     ("an unmuted person is back", unmuted),
     ("only the own mute list counts", of_others),
+    ("what is muted in private is left out as well", in_private),
 ];
 
 fn shown(page: Page) -> Vec<EventId> {
@@ -125,4 +127,34 @@ fn of_others(store: &mut dyn Store) -> Outcome {
     same(&everyone(store)?, &ids(&[&theirs]), "another's device")?;
     store.set_me(Some(me.public_key()))?;
     same(&everyone(store)?, &vec![], "their own device")
+}
+
+fn in_private(store: &mut dyn Store) -> Outcome {
+    let (me, bob, carol) = (person(1), person(2), person(3));
+    store.set_me(Some(me.public_key()))?;
+    let (bobs, carols) = (note(&bob, "here", 1), note(&carol, "here", 2));
+    let key = bob.public_key().to_hex();
+    store.put(
+        &[bobs.clone(), carols.clone(), mute(vec![vec!["p", &key]], 5)],
+        NOW,
+    )?;
+    store.take_changes();
+    store.set_private_mutes(Mutes {
+        people: vec![carol.public_key()],
+        ..Mutes::default()
+    })?;
+    same(
+        &store.take_changes().queries.contains(&Query::Mutes),
+        &true,
+        "told",
+    )?;
+    same(&everyone(store)?, &vec![], "both")?;
+    store.put(&[mute(vec![], 6)], NOW)?;
+    same(
+        &everyone(store)?,
+        &ids(&[&bobs]),
+        "a new public list leaves the private part alone",
+    )?;
+    store.set_private_mutes(Mutes::default())?;
+    same(&everyone(store)?, &ids(&[&carols, &bobs]), "neither")
 }

@@ -102,7 +102,7 @@ fn followers(store: &mut dyn Store) -> Outcome {
     store.set_me(Some(me.public_key()))?;
     let (first, second) = (follows(&bob, &[&me], 2), follows(&bob, &[&me, &bob], 8));
     // The newer list comes first: the older one still tells since when.
-    store.put(&[second.clone()], NOW)?;
+    store.put(std::slice::from_ref(&second), NOW)?;
     store.put(&[first], NOW)?;
     let page = store.notifications(&[], None, 9)?;
     let found: Vec<_> = page
@@ -118,7 +118,7 @@ fn followers(store: &mut dyn Store) -> Outcome {
     store.put(&[follows(&bob, &[], 9)], NOW)?;
     same(&told(store, &[])?, &vec![], "no longer a follower")?;
     let again = follows(&bob, &[&me], 10);
-    store.put(&[again.clone()], NOW)?;
+    store.put(std::slice::from_ref(&again), NOW)?;
     let page = store.notifications(&[Cause::Follow], None, 9)?;
     let found: Vec<_> = page
         .list

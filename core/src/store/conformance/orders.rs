@@ -12,8 +12,8 @@ use crate::store::{MemoryStore, Store};
 use crate::time::Millis;
 
 /// Enough that breaking a rule shows, few enough for a browser.
-const WORLDS: u64 = 8;
-const ORDERS: u64 = 6;
+const WORLDS: u64 = 6;
+const ORDERS: u64 = 4;
 /// When everything that ends has ended.
 const LATER: Millis = Millis(NOW.0 + 3_600_000);
 

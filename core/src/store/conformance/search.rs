@@ -74,7 +74,7 @@ fn japanese(store: &mut dyn Store) -> Outcome {
 
 fn latin(store: &mut dyn Store) -> Outcome {
     let all = note(&person(1), "The Waves, at Dawn; naïve WASM2", 1);
-    store.put(&[all.clone()], NOW)?;
+    store.put(std::slice::from_ref(&all), NOW)?;
     for text in ["wa", "WAVES", "dawn", "naï", "wasm2", "The"] {
         same(&found(store, text)?, &ids(&[&all]), text)?;
     }
@@ -153,7 +153,7 @@ fn nothing(store: &mut dyn Store) -> Outcome {
 fn deleted(store: &mut dyn Store) -> Outcome {
     let alice = person(1);
     let one = note(&alice, "regret 後悔 #oops", 1);
-    store.put(&[one.clone()], NOW)?;
+    store.put(std::slice::from_ref(&one), NOW)?;
     store.put(&[deletion(&alice, &[&one], 2)], NOW)?;
     for text in ["regret", "後悔", "#oops"] {
         same(&found(store, text)?, &vec![], text)?;
@@ -200,5 +200,11 @@ fn people(store: &mut dyn Store) -> Outcome {
         "by npub",
     )?;
     same(&find(&stranger.public_key().to_hex())?, &expected, "by key")?;
+    let unknown = person(9).public_key();
+    same(
+        &find(&unknown.to_hex())?,
+        &vec![(unknown, Ring::Stranger)],
+        "by the key of somebody new",
+    )?;
     same(&find("nobody")?, &vec![], "nobody")
 }

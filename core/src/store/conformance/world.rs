@@ -105,11 +105,16 @@ impl World {
             (14..18, _) => tagged(who, Kind::TextNote, &text, self.odd_tags(random), now),
             (18..36, Some(to)) => social::reply_event(who, &to, text, now),
             (36..41, Some(of)) => social::quote_event(who, &of, text, now),
-            (41..48, Some(of)) => social::repost_event(who, &of, now),
-            (48..50, Some(of)) => {
+            (41..50, Some(of)) => {
+                // Without the event itself: signatures differ from one making of a world to the next.
                 let (id, author) = (of.id.to_hex(), of.pubkey.to_hex());
                 let tags = vec![vec!["e", &id], vec!["p", &author], vec!["k", "1"]];
-                tagged(who, Kind::GenericRepost, "", tags, now)
+                let kind = if random.random() {
+                    Kind::Repost
+                } else {
+                    Kind::GenericRepost
+                };
+                tagged(who, kind, "", tags, now)
             }
             (50..59, Some(to)) => {
                 let content = ["+", "-", "🌊"].choose(random).copied().unwrap_or("+");

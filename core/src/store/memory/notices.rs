@@ -79,7 +79,11 @@ impl MemoryStore {
             event, references, ..
         } = held;
         let (cause, target) = concerns(event, references, me)?;
-        if self.mutes.hides(event, references) {
+        let is_muted = match cause {
+            Cause::Follow => self.mutes.people.contains(&event.pubkey),
+            _ => self.mutes.hides(event, references),
+        };
+        if is_muted {
             return None;
         }
         let created_at = match cause {

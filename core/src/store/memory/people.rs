@@ -41,7 +41,8 @@ impl MemoryStore {
             .collect()
     }
 
-    /// By the beginning of the name, of people who are no strangers also by what is within; by the whole key.
+    /// By the beginning of the name, of people who are no strangers also by what is within; by the whole key, which
+    /// need not be known here.
     pub(super) fn find_people(&self, text: &str, limit: usize) -> Vec<FoundPerson> {
         let text = text.trim().trim_start_matches('@');
         if text.is_empty() {
@@ -52,7 +53,8 @@ impl MemoryStore {
             .ok();
         let text = text.to_lowercase();
         let mut found = Vec::new();
-        for one in self.people() {
+        let people = self.people();
+        for one in people.union(&key.into_iter().collect()).copied() {
             let (name, ring) = (self.names.get(&one), self.ring_of(&one));
             let is_named = name.map(|name| name.to_lowercase()).is_some_and(|name| {
                 name.starts_with(&text) || ring != Ring::Stranger && name.contains(&text)

@@ -26,7 +26,8 @@ pub(super) const ALL: &str =
 pub(super) const OF_CAUSE: &str =
     "SELECT seq, who, cause FROM notification WHERE cause = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// The end of the key of `notification`.
-pub(super) const AFTER: &str = "SELECT who FROM notification WHERE seq > ?1 AND cause <> 6 LIMIT ?2";
+pub(super) const AFTER: &str =
+    "SELECT seq, who, cause FROM notification WHERE seq > ?1 AND cause <> 6 LIMIT ?2";
 /// All events that may concern somebody, by `event`.
 pub(super) const CANDIDATES: &str =
     "SELECT seq FROM event WHERE seq > ?1 AND kind IN (1, 3, 6, 7, 16) ORDER BY seq LIMIT 1000";
@@ -39,6 +40,11 @@ const CAUSES: [Cause; 6] = [
     Cause::Repost,
     Cause::Follow,
 ];
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, i64, Cause)> {
+    let cause: usize = row.get::<_, u8>(2)?.into();
+    Ok((row.get(0)?, row.get(1)?, CAUSES[cause.min(CAUSES.len() - 1)]))
+}
 
 impl SqliteStore {
     pub(super) fn read_notifications(
@@ -85,19 +91,15 @@ impl SqliteStore {
         before: i64,
         many: usize,
     ) -> Result<Vec<(i64, i64, Cause)>, StoreError> {
-        let read = |row: &rusqlite::Row<'_>| {
-            let cause: usize = row.get::<_, u8>(2)?.into();
-            Ok((row.get(0)?, row.get(1)?, CAUSES[cause.min(CAUSES.len() - 1)]))
-        };
         if causes.is_empty() {
             let mut statement = self.connection.prepare_cached(ALL).context(CONTEXT)?;
-            let rows = statement.query_map(params![before, number(many)], read);
+            let rows = statement.query_map(params![before, number(many)], read_row);
             return rows.and_then(Iterator::collect).context(CONTEXT);
         }
         let mut found: Vec<(i64, i64, Cause)> = Vec::new();
         for cause in CAUSES.into_iter().filter(|cause| causes.contains(cause)) {
             let mut statement = self.connection.prepare_cached(OF_CAUSE).context(CONTEXT)?;
-            let rows = statement.query_map(params![before, number(many), cause as i64], read);
+            let rows = statement.query_map(params![before, number(many), cause as i64], read_row);
             found.extend(
                 rows.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
                     .context(CONTEXT)?,
@@ -152,12 +154,24 @@ impl SqliteStore {
     fn unread(&self) -> Result<u32, StoreError> {
         let read_until = queries::setting(&self.connection, READ_UNTIL).context(CONTEXT)?;
         let read_until: i64 = read_until.and_then(|place| place.parse().ok()).unwrap_or(-1);
-        let mut statement = self.connection.prepare_cached(AFTER).context(CONTEXT)?;
-        let people = statement.query_map(params![read_until, MAX_UNREAD], |row| row.get::<_, i64>(0));
+        let rows: Vec<(i64, i64, Cause)> = {
+            let mut statement = self.connection.prepare_cached(AFTER).context(CONTEXT)?;
+            let rows = statement.query_map(params![read_until, MAX_UNREAD], read_row);
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        // Only muted words, hashtags and threads ask for the events themselves.
+        let by_person = self.with_mutes(|mutes| {
+            mutes.words.is_empty() && mutes.hashtags.is_empty() && mutes.threads.is_empty()
+        })?;
         let mut unread = 0;
-        for who in people.context(CONTEXT)? {
-            let (key, ..) = queries::person(&self.connection, who.context(CONTEXT)?).context(CONTEXT)?;
-            unread += u32::from(!self.hides_person(&key)?);
+        for (seq, who, cause) in rows {
+            let shown = if by_person {
+                let (key, ..) = queries::person(&self.connection, who).context(CONTEXT)?;
+                !self.hides_person(&key)?
+            } else {
+                self.notice(seq, who, cause)?.is_some()
+            };
+            unread += u32::from(shown);
         }
         Ok(unread)
     }

@@ -70,6 +70,7 @@ const WRITES: &[&str] = &[
     tables::DELETE_BODY,
     tables::DELETE_LINK,
     tables::HAS_LINK,
+    tables::REPOSTERS,
     tables::DELETE_EMPTY_TALLY,
     tables::DELETE_HASHTAG,
     tables::DELETE_EXPIRY,

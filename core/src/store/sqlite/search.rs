@@ -92,14 +92,14 @@ impl SqliteStore {
         self.people.refresh_rings(&self.connection).context(CONTEXT)?;
         let mut found = Vec::new();
         let key = PublicKey::from_bech32(text).or_else(|_| PublicKey::from_hex(text));
-        if let Ok(key) = key
-            && let Some(no) = self.number_of(&key)?
-        {
-            let (key, name, number) = queries::person(&self.connection, no).context(CONTEXT)?;
+        // Whoever has the whole key has found the person, known here or not.
+        if let Ok(key) = key {
+            let known = self.number_of(&key)?;
+            let known = known.map(|no| queries::person(&self.connection, no)).transpose();
             found.push(FoundPerson {
                 key,
-                name,
-                ring: ring(number),
+                name: known.context(CONTEXT)?.and_then(|(_, name, _)| name),
+                ring: self.ring_of(&key)?,
             });
         }
         let read = |row: &rusqlite::Row<'_>| {

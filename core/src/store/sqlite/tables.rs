@@ -36,6 +36,9 @@ pub(super) const INSERT_LINK: &str =
     "INSERT OR IGNORE INTO link (target, type, who, seq) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const DELETE_LINK: &str =
     "DELETE FROM link WHERE target = ?1 AND type = ?2 AND who = ?3 AND seq = ?4";
+/// A range of the key of `link`; people by their key.
+pub(super) const REPOSTERS: &str = "SELECT p.key FROM link l CROSS JOIN person p ON p.no = l.who
+    WHERE l.target = ?1 AND l.type = ?2 GROUP BY l.who LIMIT ?3";
 /// By the key of `link`.
 pub(super) const HAS_LINK: &str =
     "SELECT EXISTS (SELECT 1 FROM link WHERE target = ?1 AND type = ?2 AND who = ?3)";
@@ -352,8 +355,7 @@ impl<'a> Writer<'a> {
             kind if kind.is_addressable() => self.changed(Query::Lists(event.pubkey)),
             _ => {}
         }
-        self.note_changed(event);
-        Ok(())
+        self.note_changed(event)
     }
 
     fn unindex_person(&mut self, event: &Event, author: i64) -> Result<(), StoreError> {
@@ -377,15 +379,32 @@ impl<'a> Writer<'a> {
             kind if kind.is_addressable() => self.changed(Query::Lists(event.pubkey)),
             _ => {}
         }
-        self.note_changed(event);
-        Ok(())
+        self.note_changed(event)
     }
 
-    fn note_changed(&mut self, event: &Event) {
+    fn note_changed(&mut self, event: &Event) -> Result<(), StoreError> {
         if matches!(event.kind, Kind::TextNote | Kind::Repost | Kind::GenericRepost) {
             self.changed(Query::Notes(event.pubkey));
             self.changed(Query::Thread(event.id));
         }
+        if event.kind == Kind::TextNote {
+            self.reposters_changed(&event.id)?;
+        }
+        Ok(())
+    }
+
+    /// A note stands wherever somebody reposted it, perhaps before it came.
+    fn reposters_changed(&mut self, note: &EventId) -> Result<(), StoreError> {
+        let people: Vec<PublicKey> = {
+            let mut statement = self.db.prepare_cached(REPOSTERS).context(CONTEXT)?;
+            let params = params![short(note), Link::Repost as i64, number(MAX_QUERIES)];
+            let rows = statement.query_map(params, |row| queries::key(row, 0));
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        for person in people {
+            self.changed(Query::Notes(person));
+        }
+        Ok(())
     }
 
     fn is_me(&self, person: i64) -> bool {
