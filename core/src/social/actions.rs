@@ -191,3 +191,6 @@ pub fn vanish_event(keys: &Keys, reason: &str, now: Millis) -> Event {
         now,
     )
 }
+
+#[cfg(test)]
+mod tests;
