@@ -9,13 +9,17 @@
 //! - `server`: the connection to the signal server
 //! - `introductions`: what peers tell each other through it to get connected
 //! - `upkeep`: the store's budgets and changes
+//! - `friends`: finding friends by topics that only both know
 //! - `links`: links and the sessions on them
+//! - `spread`: how new events are passed on
 
 pub mod api;
+mod friends;
 mod introductions;
 mod links;
 mod requests;
 mod server;
+mod spread;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +31,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Vault, VaultError};
-use crate::mesh::Mesh;
+use crate::mesh::{LinkBudget, Mesh};
 use crate::signaling::{IceServers, SessionId};
 use crate::social::{read_deletion, read_profile, shown_name};
 use crate::store::{Put, Store, StoreError};
@@ -36,9 +40,11 @@ use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
 use api::{Change, FromNode};
+use friends::Friends;
 use introductions::Retired;
 use links::Link;
 use server::Server;
+use spread::Spread;
 use upkeep::Upkeep;
 
 /// Between two ticks of a node that is somebody.
@@ -59,6 +65,8 @@ pub enum Input {
     IceServers(Result<IceServers, String>),
     /// The network came back (`online` event): connect without waiting.
     Online,
+    /// How many links this device can afford from now on: [`LinkBudget::Full`] until told otherwise.
+    Budget(LinkBudget),
     /// Time has passed.
     Tick,
 }
@@ -134,8 +142,11 @@ pub struct Node<S: Store> {
     links: BTreeMap<LinkId, Link>,
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
+    spread: Spread,
+    friends: Friends,
     next_link: u64,
     upkeep: Upkeep,
+    sent_events: u64,
     network_changed: bool,
     next_tick: Millis,
     outputs: VecDeque<Output>,
@@ -172,8 +183,11 @@ impl<S: Store> Node<S> {
             links: BTreeMap::new(),
             by_session: BTreeMap::new(),
             retired: Retired::default(),
+            spread: Spread::default(),
+            friends: Friends::default(),
             next_link: 1,
             upkeep: Upkeep::default(),
+            sent_events: 0,
             network_changed: false,
             next_tick: now,
             outputs: VecDeque::new(),
@@ -200,6 +214,10 @@ impl<S: Store> Node<S> {
                 self.server.retry_now(now);
                 self.tick(now);
             }
+            Input::Budget(budget) => {
+                self.mesh.set_budget(budget);
+                self.tick(now);
+            }
             Input::Tick => self.tick(now),
         }
         // A peer that keeps the node busy does not keep it from looking at the clock.
@@ -221,6 +239,11 @@ impl<S: Store> Node<S> {
     /// When [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Millis {
         self.next_tick
+    }
+
+    /// How many events it has sent to peers: what spreading costs.
+    pub fn sent_events(&self) -> u64 {
+        self.sent_events
     }
 
     /// This device's session.
@@ -252,14 +275,16 @@ impl<S: Store> Node<S> {
             .push_back(Output::Interface(FromNode::Changed(change)));
     }
 
-    /// Stores events, tells the interface what changed, and forwards what is new to every link but `origin`.
+    /// Stores events, tells the interface what changed, and passes on what is new.
     fn take_in(
         &mut self,
         events: &[Event],
         origin: Option<LinkId>,
         now: Millis,
     ) -> Result<Vec<Put>, StoreError> {
-        let outcomes = self.store.put(events, now)?;
+        // A clock that is days behind must not take what is written now for the future.
+        let outcomes = self.store.put(events, now.max(self.network_time(now)))?;
+        self.spread(events, &outcomes, origin, now);
         let stored: Vec<&Event> = events
             .iter()
             .zip(&outcomes)
@@ -269,11 +294,6 @@ impl<S: Store> Node<S> {
         self.tell_changes();
         if stored.is_empty() {
             return Ok(outcomes);
-        }
-        for (id, link) in &mut self.links {
-            if let Some(session) = link.session_mut().filter(|_| Some(*id) != origin) {
-                stored.iter().for_each(|event| session.forward(event));
-            }
         }
         for event in &stored {
             self.tell(event)?;
@@ -305,7 +325,10 @@ impl<S: Store> Node<S> {
                 self.know_private_mutes()?;
             }
             // A peer's name may be in the list of peers.
-            _ => self.network_changed = true,
+            _ => {
+                self.network_changed = true;
+                self.friends.changed |= event.kind == Kind::ContactList;
+            }
         }
         Ok(())
     }

@@ -124,6 +124,9 @@ pub enum ServerMessage {
     Challenge {
         /// Random, at least 128 bits, used once.
         challenge: String,
+        /// The server's time, by which peers whose clocks are wrong date what they say to it and to each other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now: Option<Millis>,
     },
     /// The hello was accepted.
     Welcome,

@@ -2,27 +2,41 @@
 //!
 //! Real [`Node`]s with real sessions, seals and signatures run over simulated links and a simulated signal server.
 //! The same seed gives the same run, message by message; a failing test prints its seed.
+//!
+//! - [`Conditions`] and [`Nat`]: what the network is like; [`Sim::divide`] cuts it into parts
+//! - [`PeerOptions`]: what a peer is like: its clock, its address translation, and whether it plays by the rules
+//! - [`Tracked`]: how one note spread; [`Row`]s of it make a table
 
 mod network;
+mod report;
+mod role;
 mod server;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use nostr::prelude::EventId;
+use nostr::prelude::{Event, EventId, PublicKey};
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 use crate::identity::{MemoryVault, Vault};
-use crate::node::api::{Command, FromNode, Network, Reply, Request, RequestError};
+use crate::mesh::LinkBudget;
+use crate::node::api::{Change, Command, FromNode, Network, Reply, Request, RequestError};
 use crate::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
 use crate::signaling::IceServers;
-use crate::store::{MemoryStore, Scope, Store};
+use crate::store::{EventPool, Known, MemoryStore, Scope, Store};
 use crate::time::Millis;
-use crate::transport::Route;
+use crate::transport::{Route, TransportCommand, TransportEvent};
+pub use network::Nat;
 use network::Network as Links;
+pub use report::{Row, Tracked, table};
+pub use role::Role;
+use role::Tamper;
 use server::SignalServer;
+
+/// When every simulation begins.
+pub const START: Millis = Millis(1_700_000_000_000);
 
 /// What the simulated network is like.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +49,8 @@ pub struct Conditions {
     pub breaks: f64,
     /// Part of the introductions that the signal server loses.
     pub lost_introductions: f64,
+    /// Bytes per second that a peer's line carries up and down, all its links together; `None` for no limit.
+    pub bandwidth: Option<(u64, u64)>,
 }
 
 impl Default for Conditions {
@@ -44,37 +60,102 @@ impl Default for Conditions {
             loss: 0.0,
             breaks: 0.0,
             lost_introductions: 0.0,
+            bandwidth: None,
         }
     }
+}
+
+/// What a peer is like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeerOptions {
+    /// What stands between it and the others.
+    pub nat: Nat,
+    /// How it behaves.
+    pub role: Role,
+    /// Milliseconds by which its clock is ahead.
+    pub clock: i64,
+    /// How many links it takes.
+    pub budget: LinkBudget,
 }
 
 /// A peer by its number.
 pub type PeerId = usize;
 
-pub(crate) enum Happening {
-    Input(Box<Input>),
+enum Happening {
+    Input(Input),
     ToServer(String),
+    Tick,
+}
+
+/// Something that is going to happen to a peer; ordered by time, then by when it was planned.
+struct Planned {
+    at: Millis,
+    number: u64,
+    peer: PeerId,
+    life: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
 }
 
 struct Peer {
     node: Option<Node<MemoryStore>>,
     /// What outlives the node while the peer is off.
     kept: Option<(MemoryStore, Box<dyn Vault>)>,
+    options: PeerOptions,
+    key: Option<PublicKey>,
+    tamper: Option<Tamper>,
     life: u64,
     tick_at: Millis,
     replies: BTreeMap<u64, Result<Reply, RequestError>>,
+}
+
+impl Peer {
+    fn clock(&self, now: Millis) -> Millis {
+        Millis(now.0.saturating_add_signed(self.options.clock))
+    }
+
+    fn store(&self) -> &MemoryStore {
+        self.node
+            .as_ref()
+            .map(Node::store)
+            .or(self.kept.as_ref().map(|(store, _)| store))
+            .expect("a peer has a store")
+    }
 }
 
 /// The simulation.
 pub struct Sim {
     now: Millis,
     rng: StdRng,
+    pool: EventPool,
     peers: Vec<Peer>,
     server: SignalServer,
+    /// Parts of the network that reach the server; `None` for all.
+    served: Option<BTreeSet<usize>>,
     links: Links,
-    queue: BinaryHeap<Reverse<(Millis, u64)>>,
-    happenings: BTreeMap<u64, (PeerId, u64, Happening)>,
+    queue: BinaryHeap<Reverse<Planned>>,
     next: u64,
+    tracked: BTreeMap<EventId, Tracked>,
+    sent: u64,
 }
 
 impl Sim {
@@ -82,14 +163,17 @@ impl Sim {
     pub fn new(seed: u64, conditions: Conditions) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         Self {
-            now: Millis(1_700_000_000_000),
+            now: START,
             server: SignalServer::new(rng.random(), conditions.lost_introductions),
+            served: None,
             links: Links::new(rng.random(), conditions),
             rng,
+            pool: EventPool::default(),
             peers: Vec::new(),
             queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
             next: 0,
+            tracked: BTreeMap::new(),
+            sent: 0,
         }
     }
 
@@ -98,25 +182,54 @@ impl Sim {
         self.now
     }
 
+    /// Randomness of the run, for scenarios.
+    pub fn rng(&mut self) -> &mut impl Rng {
+        &mut self.rng
+    }
+
     /// Adds a peer of this name and starts it.
     pub fn add(&mut self, name: &str) -> PeerId {
+        self.add_with(name, PeerOptions::default())
+    }
+
+    /// Adds many peers at once.
+    pub fn crowd(&mut self, count: usize) -> Vec<PeerId> {
+        (0..count)
+            .map(|_| self.add(&format!("peer {}", self.peers.len())))
+            .collect()
+    }
+
+    /// Adds a peer that is somehow different, and starts it.
+    pub fn add_with(&mut self, name: &str, options: PeerOptions) -> PeerId {
         let id = self.peers.len();
+        let store = MemoryStore::with_pool(&self.pool);
+        self.links.add(options.nat);
         self.peers.push(Peer {
             node: None,
-            kept: Some((MemoryStore::default(), Box::new(MemoryVault::default()))),
+            kept: Some((store, Box::new(MemoryVault::default()))),
+            options,
+            key: None,
+            tamper: None,
             life: 0,
             tick_at: self.now,
             replies: BTreeMap::new(),
         });
         self.start(id);
-        self.request(
-            id,
-            Command::SignUp {
-                name: name.to_owned(),
-            },
-        )
-        .expect("a name is a name");
+        let name = name.to_owned();
+        match self.request(id, Command::SignUp { name }) {
+            Ok(Reply::Me(Some(me))) => self.peers[id].key = Some(me.key),
+            other => panic!("peer {id} cannot sign up: {other:?}"),
+        }
+        if options.role != Role::Honest {
+            let own = self.key(id).to_hex();
+            self.peers[id].tamper = Some(Tamper::new(options.role, self.rng.random(), own));
+        }
         id
+    }
+
+    /// Who a peer is.
+    pub fn key(&self, id: PeerId) -> PublicKey {
+        self.peers[id].key.expect("it has signed up")
     }
 
     /// Starts a peer that was stopped: a new session on the same store.
@@ -125,13 +238,20 @@ impl Sim {
             route: Route::Any,
             seed: self.rng.random(),
         };
+        let now = self.now;
         let peer = &mut self.peers[id];
         let (store, vault) = peer.kept.take().expect("it was stopped");
-        let node = Node::new(config, store, vault, self.now).expect("a memory vault can be read");
-        peer.tick_at = node.next_tick();
+        let node = Node::new(config, store, vault, peer.clock(now)).expect("a memory vault can be read");
         peer.node = Some(node);
         peer.life += 1;
-        self.carry_out(id);
+        // Ticks that were planned for an earlier life are void.
+        peer.tick_at = Millis::default();
+        self.plan_tick(id);
+        self.carry_out(id, None);
+        let budget = self.peers[id].options.budget;
+        if budget != LinkBudget::Full {
+            self.deliver(id, Input::Budget(budget));
+        }
     }
 
     /// Stops a peer as closing a tab does: without a word.
@@ -139,10 +259,39 @@ impl Sim {
         if let Some(node) = self.peers[id].node.take() {
             self.peers[id].kept = Some(node.into_parts());
             self.server.disconnect(id);
-            for (peer, after, event) in self.links.vanish(id) {
-                self.schedule(peer, after, Happening::Input(Box::new(Input::Transport(event))));
+            let events = self.links.vanish(id);
+            self.plan_events(events);
+        }
+    }
+
+    /// Puts events into a stopped peer's store.
+    pub fn stock(&mut self, id: PeerId, events: &[Event]) {
+        let now = self.peers[id].clock(self.now);
+        let (store, _) = self.peers[id].kept.as_mut().expect("it was stopped");
+        store.put(events, now).expect("memory does not fail");
+    }
+
+    /// Cuts the network into parts by a number for each peer: nothing gets from one part into another, and the signal
+    /// server is reached from those of `served` (`None`: from all).
+    pub fn divide(&mut self, part_of: impl Fn(PeerId) -> usize, served: Option<&[usize]>) {
+        let events = self.links.divide(part_of);
+        self.plan_events(events);
+        self.served = served.map(|parts| parts.iter().copied().collect());
+        for id in 0..self.peers.len() {
+            if !self.is_served(id) && self.server.disconnect(id) {
+                self.server_lost(id);
             }
         }
+    }
+
+    /// Ends a division.
+    pub fn heal(&mut self) {
+        self.divide(|_| 0, None);
+    }
+
+    /// Changes what the network is like.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.links.set_conditions(conditions);
     }
 
     /// Asks a running peer's node.
@@ -158,6 +307,11 @@ impl Sim {
             .expect("a node answers at once")
     }
 
+    /// Gives a running peer's node an input.
+    pub fn input(&mut self, id: PeerId, input: Input) {
+        self.deliver(id, input);
+    }
+
     /// Writes a note.
     pub fn post(&mut self, id: PeerId, text: &str) -> EventId {
         match self.request(
@@ -171,23 +325,35 @@ impl Sim {
         }
     }
 
+    /// Writes a note whose way through the network is recorded.
+    pub fn post_tracked(&mut self, id: PeerId, text: &str) -> EventId {
+        let note = self.post(id, text);
+        self.tracked.insert(note, Tracked::new(id, self.now));
+        note
+    }
+
+    /// How a tracked note has spread until now.
+    pub fn tracked(&self, note: &EventId) -> &Tracked {
+        &self.tracked[note]
+    }
+
+    /// Makes one person follow another.
+    pub fn follow(&mut self, id: PeerId, other: PeerId) {
+        let person = self.key(other);
+        self.request(id, Command::Follow { person, follow: true })
+            .expect("following is possible");
+    }
+
+    /// Whether a peer has an event.
+    pub fn has(&self, id: PeerId, event: &EventId) -> bool {
+        self.peers[id].store().known(event) == Ok(Known::Stored)
+    }
+
     /// The texts of all notes that a peer has, sorted.
     pub fn notes(&self, id: PeerId) -> Vec<String> {
-        let peer = &self.peers[id];
-        let store = peer
-            .node
-            .as_ref()
-            .map(Node::store)
-            .or(peer.kept.as_ref().map(|(store, _)| store));
-        let page = store
-            .expect("a peer has a store")
-            .timeline(Scope::Everyone, None, usize::MAX);
-        let mut texts: Vec<_> = page
-            .expect("memory does not fail")
-            .notes
-            .into_iter()
-            .map(|n| n.content)
-            .collect();
+        let page = self.peers[id].store().timeline(Scope::Everyone, None, usize::MAX);
+        let notes = page.expect("memory does not fail").notes;
+        let mut texts: Vec<_> = notes.into_iter().map(|n| n.content).collect();
         texts.sort();
         texts
     }
@@ -200,15 +366,41 @@ impl Sim {
         }
     }
 
+    /// Whether a peer runs.
+    pub fn is_running(&self, id: PeerId) -> bool {
+        self.peers[id].node.is_some()
+    }
+
     /// How many peers run.
     pub fn running(&self) -> usize {
         self.peers.iter().filter(|peer| peer.node.is_some()).count()
     }
 
+    /// Events and bytes that went over links until now.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.sent, self.links.bytes)
+    }
+
+    /// Most rendezvous topics that any peer was in at once.
+    pub fn most_topics(&self) -> usize {
+        self.server.most_topics
+    }
+
     /// Lets time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
-        self.run_until(end, |_| false);
+        while let Some(Reverse(planned)) = self.queue.peek()
+            && planned.at <= end
+        {
+            self.happen();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Lets time pass in which nobody runs.
+    pub fn skip(&mut self, duration: Duration) {
+        assert_eq!(self.running(), 0, "only what does not run can be skipped");
+        self.run_for(duration);
     }
 
     /// Lets time pass until something holds, asked each virtual second; false when the limit comes first.
@@ -223,114 +415,163 @@ impl Sim {
         holds(self)
     }
 
-    fn run_until(&mut self, end: Millis, mut stop: impl FnMut(&Self) -> bool) {
-        while !stop(self) {
-            let next_tick = self
-                .peers
-                .iter()
-                .enumerate()
-                .filter(|(_, peer)| peer.node.is_some())
-                .map(|(id, peer)| (peer.tick_at, id))
-                .min();
-            let next_happening = self.queue.peek().map(|Reverse((at, _))| *at);
-            match (next_happening, next_tick) {
-                (Some(at), tick) if at <= end && tick.is_none_or(|(tick, _)| at <= tick) => {
-                    self.now = self.now.max(at);
-                    self.happen();
-                }
-                (_, Some((tick, id))) if tick <= end => {
-                    self.now = self.now.max(tick);
-                    self.deliver(id, Input::Tick);
-                }
-                _ => break,
-            }
-        }
-        self.now = self.now.max(end);
-    }
-
     fn happen(&mut self) {
-        let Some(Reverse((_, number))) = self.queue.pop() else {
+        let Some(Reverse(planned)) = self.queue.pop() else {
             return;
         };
-        let Some((id, life, happening)) = self.happenings.remove(&number) else {
-            return;
-        };
-        if self.peers[id].life != life || self.peers[id].node.is_none() {
+        let id = planned.peer;
+        self.now = self.now.max(planned.at);
+        if self.peers[id].life != planned.life || self.peers[id].node.is_none() {
             return;
         }
-        match happening {
-            Happening::Input(input) => self.deliver(id, *input),
+        match planned.happening {
+            // The node may have asked for another moment since.
+            Happening::Tick if self.peers[id].tick_at != planned.at => {}
+            Happening::Tick => self.deliver(id, Input::Tick),
+            Happening::Input(input) => self.deliver(id, input),
+            Happening::ToServer(_) if !self.is_served(id) => {}
             Happening::ToServer(text) => {
                 for (to, message) in self.server.message(id, &text, self.now) {
                     let after = self.links.delay();
-                    let input = Input::Signal(SignalEvent::Message(message));
-                    self.schedule(to, after, Happening::Input(Box::new(input)));
+                    self.plan(
+                        to,
+                        after,
+                        Happening::Input(Input::Signal(SignalEvent::Message(message))),
+                    );
                 }
             }
         }
     }
 
     fn deliver(&mut self, id: PeerId, input: Input) {
-        // A frame that arrives after its link has gone is nobody's.
-        if let Input::Transport(event) = &input
-            && !self.links.admits(id, event)
-        {
-            return;
+        let mut from = None;
+        if let Input::Transport(event) = &input {
+            // A frame that arrives after its link has gone is nobody's.
+            if !self.links.admits(id, event) {
+                return;
+            }
+            if let TransportEvent::Frame { link, .. } = event {
+                from = self.links.other(id, *link);
+            }
+            // Who tampers with messages does not pack them.
+            if let TransportEvent::Frame { frame, .. } = event
+                && self.peers[id].tamper.is_some()
+                && role::is(frame, "HELLO")
+            {
+                return;
+            }
         }
-        if let Some(node) = self.peers[id].node.as_mut() {
-            node.handle(input, self.now);
-            self.peers[id].tick_at = node.next_tick();
+        let now = self.now;
+        let peer = &mut self.peers[id];
+        let clock = peer.clock(now);
+        if let Some(node) = peer.node.as_mut() {
+            let before = node.sent_events();
+            node.handle(input, clock);
+            self.sent += node.sent_events() - before;
+            self.plan_tick(id);
         }
-        self.carry_out(id);
+        self.carry_out(id, from);
     }
 
-    fn carry_out(&mut self, id: PeerId) {
+    /// Does what a node wants done. What it stored came `from` there.
+    fn carry_out(&mut self, id: PeerId, from: Option<PeerId>) {
         while let Some(output) = self.peers[id].node.as_mut().and_then(Node::poll_output) {
             match output {
                 Output::Interface(FromNode::Reply { id: number, result }) => {
                     self.peers[id].replies.insert(number, result);
                 }
-                Output::Interface(FromNode::Changed(_)) => {}
-                Output::Signal(command) => self.signal(id, command),
-                Output::Transport(command) => {
-                    for (peer, after, event) in self.links.command(id, command, self.now) {
-                        self.schedule(peer, after, Happening::Input(Box::new(Input::Transport(event))));
+                Output::Interface(FromNode::Changed(Change::NoteAdded(note))) => {
+                    if let (Some(tracked), Some(from)) = (self.tracked.get_mut(&note.id), from) {
+                        tracked.arrived(id, from, self.now);
                     }
                 }
+                Output::Interface(FromNode::Changed(_)) => {}
+                Output::Signal(command) => self.signal(id, command),
+                Output::Transport(TransportCommand::Send { link, frame })
+                    if self.peers[id].tamper.is_some() =>
+                {
+                    let bytes = frame.len();
+                    let tamper = self.peers[id].tamper.as_mut();
+                    let frames = tamper.map_or_else(Vec::new, |tamper| tamper.frames(frame));
+                    if frames.is_empty() {
+                        let drained = TransportEvent::Drained { link, bytes };
+                        self.plan_events(vec![(id, Duration::ZERO, drained)]);
+                    }
+                    for frame in frames {
+                        self.transport(id, TransportCommand::Send { link, frame });
+                    }
+                }
+                Output::Transport(command) => self.transport(id, command),
             }
         }
+    }
+
+    fn transport(&mut self, id: PeerId, command: TransportCommand) {
+        let events = self.links.command(id, command, self.now);
+        self.plan_events(events);
     }
 
     fn signal(&mut self, id: PeerId, command: SignalCommand) {
         let after = self.links.delay();
         match command {
+            SignalCommand::Connect if !self.is_served(id) => self.server_lost(id),
             SignalCommand::Connect => {
-                let challenge = self.server.connect(id);
+                let challenge = self.server.connect(id, self.now);
                 for event in [SignalEvent::Opened, SignalEvent::Message(challenge)] {
-                    self.schedule(id, after, Happening::Input(Box::new(Input::Signal(event))));
+                    self.plan(id, after, Happening::Input(Input::Signal(event)));
                 }
             }
-            SignalCommand::Send(text) => self.schedule(id, after, Happening::ToServer(text)),
-            SignalCommand::Close => self.server.disconnect(id),
+            SignalCommand::Send(text) => self.plan(id, after, Happening::ToServer(text)),
+            SignalCommand::Close => {
+                self.server.disconnect(id);
+            }
             SignalCommand::FetchIceServers => {
                 let servers = IceServers {
                     ice_servers: Vec::new(),
                     ttl: 3_600,
                 };
-                self.schedule(
-                    id,
-                    after,
-                    Happening::Input(Box::new(Input::IceServers(Ok(servers)))),
-                );
+                self.plan(id, after, Happening::Input(Input::IceServers(Ok(servers))));
             }
         }
     }
 
-    fn schedule(&mut self, id: PeerId, after: Duration, happening: Happening) {
-        let number = self.next_number();
-        self.queue.push(Reverse((self.now + after, number)));
-        self.happenings
-            .insert(number, (id, self.peers[id].life, happening));
+    fn is_served(&self, id: PeerId) -> bool {
+        let part = self.links.part(id);
+        self.served.as_ref().is_none_or(|parts| parts.contains(&part))
+    }
+
+    fn server_lost(&mut self, id: PeerId) {
+        let closed = SignalEvent::Closed("the server is out of reach".to_owned());
+        self.plan(id, Duration::ZERO, Happening::Input(Input::Signal(closed)));
+    }
+
+    fn plan_tick(&mut self, id: PeerId) {
+        let peer = &self.peers[id];
+        let Some(node) = &peer.node else {
+            return;
+        };
+        let at = Millis(node.next_tick().0.saturating_add_signed(-peer.options.clock));
+        if peer.tick_at != at {
+            self.peers[id].tick_at = at;
+            self.plan(id, at.since(self.now), Happening::Tick);
+        }
+    }
+
+    fn plan_events(&mut self, events: Vec<(PeerId, Duration, TransportEvent)>) {
+        for (peer, after, event) in events {
+            self.plan(peer, after, Happening::Input(Input::Transport(event)));
+        }
+    }
+
+    fn plan(&mut self, peer: PeerId, after: Duration, happening: Happening) {
+        let planned = Planned {
+            at: self.now + after,
+            number: self.next_number(),
+            peer,
+            life: self.peers[peer].life,
+            happening,
+        };
+        self.queue.push(Reverse(planned));
     }
 
     fn next_number(&mut self) -> u64 {

@@ -58,6 +58,7 @@ impl Connection {
         let (id, outbox) = hub.open(address)?;
         outbox.push(&ServerMessage::Challenge {
             challenge: challenge.clone(),
+            now: Some(now),
         });
         let limits = hub.limits();
         Ok(Self {

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::{Node, Output};
 use crate::identity;
-use crate::mesh::Admission;
+use crate::mesh::{Admission, LinkBudget};
 use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
 use crate::signaling::{ClientMessage, PeerSignal, SessionId};
 use crate::store::Store;
@@ -27,7 +27,7 @@ pub(super) struct Retired(VecDeque<(SessionId, u64)>);
 
 impl Retired {
     pub(super) fn add(&mut self, peer: SessionId, attempt: u64) {
-        if self.0.len() >= MAX_RETIRED * crate::mesh::MAX_LINKS {
+        if self.0.len() >= MAX_RETIRED * LinkBudget::Full.most() {
             self.0.pop_front();
         }
         self.0.push_back((peer, attempt));
@@ -43,7 +43,8 @@ impl<S: Store> Node<S> {
         if self.me.is_none() || self.mesh.is_banned(&from.0, now) {
             return;
         }
-        let introduction = match introduction::open(sealed, self.session_keys(), from, now) {
+        let introduction = match introduction::open(sealed, self.session_keys(), from, self.network_time(now))
+        {
             Ok(introduction) => introduction,
             Err(error) => {
                 tracing::debug!(%error, "an introduction was not accepted");
@@ -63,7 +64,7 @@ impl<S: Store> Node<S> {
                 None => return,
             }
         };
-        let Some(id) = self.link_for(from, &introduction, is_offer, now) else {
+        let Some(id) = self.link_for(from, person, &introduction, is_offer, now) else {
             return;
         };
         let Some(link) = self.links.get_mut(&id) else {
@@ -99,7 +100,7 @@ impl<S: Store> Node<S> {
     ) -> Option<PublicKey> {
         let proof = introduction.proof.as_deref()?;
         let challenge = introduction.from_attempt.to_string();
-        match identity::check_proof(proof, from, self.session_id(), &challenge, now) {
+        match identity::check_proof(proof, from, self.session_id(), &challenge, self.network_time(now)) {
             Ok(person) if self.mesh.is_banned(&person, now) => None,
             Ok(person) => Some(person),
             Err(reason) => {
@@ -113,6 +114,7 @@ impl<S: Store> Node<S> {
     fn link_for(
         &mut self,
         from: SessionId,
+        person: Option<PublicKey>,
         introduction: &Introduction,
         is_offer: bool,
         now: Millis,
@@ -146,8 +148,17 @@ impl<S: Store> Node<S> {
         {
             return None;
         }
-        match self.mesh.admit(self.counted_links(), introduction.links, now) {
-            Admission::Accept | Admission::Displace => {}
+        let ring = self.ring_for_link(person, None);
+        match self
+            .mesh
+            .admit(self.counted_links(), ring, introduction.links, now)
+        {
+            Admission::Accept => {}
+            Admission::Displace => {
+                if self.links.len() >= self.mesh.budget().most() {
+                    self.make_room(None, now);
+                }
+            }
             Admission::Full => {
                 self.say_full(from, introduction.from_attempt, now);
                 return None;
@@ -172,7 +183,7 @@ impl<S: Store> Node<S> {
             from_attempt: self.rng.random(),
             to_attempt: Some(to_attempt),
             sequence: 1,
-            expires: Millis(now.0 + LIFETIME_MS),
+            expires: Millis(self.network_time(now).0 + LIFETIME_MS),
             proof: None,
             links: self.links.len(),
             body: Body::Full,
@@ -182,6 +193,7 @@ impl<S: Store> Node<S> {
 
     pub(super) fn introduce(&mut self, id: LinkId, signal: PeerSignal, now: Millis) {
         let (own, links) = (self.session_id(), self.links.len().saturating_sub(1));
+        let now = self.network_time(now);
         let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else {
             return;
         };

@@ -9,7 +9,7 @@ use rand::seq::IteratorRandom;
 use super::api::{Change, Peer, PeerState, SignalState};
 use super::requests::UNSYNCED;
 use super::{Node, Output};
-use crate::mesh::{Links, MAX_LINKS};
+use crate::mesh::{Links, MAX_NEAR_PER_PERSON, is_near};
 use crate::signaling::SessionId;
 use crate::social::Ring;
 use crate::store::Store;
@@ -74,9 +74,16 @@ impl<S: Store> Node<S> {
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.with_session(id, now, |session, env| session.tick(env));
         }
+        if let Err(error) = self.tend_spread(now) {
+            tracing::error!(%error, "the store failed");
+        }
+        while self.links.len() > self.mesh.budget().most() {
+            self.make_room(None, now);
+        }
         if self.server.state != SignalState::Online || self.server.ice().is_none() {
             return;
         }
+        self.tend_topics(now);
         let links = self.counted_links();
         if self.mesh.wants_sample(links, now) {
             self.join_lobby();
@@ -137,6 +144,9 @@ impl<S: Store> Node<S> {
         }
         if let (Some(person), Some(session)) = (link.person, &link.session) {
             self.scores.keep(person, session.score(), now);
+        }
+        if link.session.is_some() {
+            self.ask_others_than(id, now);
         }
         if close {
             self.outputs
@@ -265,10 +275,13 @@ impl<S: Store> Node<S> {
                     if let Some(session) = link.session_mut() {
                         session.resume(score);
                     }
+                    let peer = link.peer;
+                    let ring = self.ring_for_link(Some(person), Some(id));
+                    self.mesh.set_ring(peer, ring);
                     if self.mesh.is_banned(&person, now) {
                         self.drop_link(id, now, true);
-                    } else if self.links.len() >= MAX_LINKS {
-                        self.make_room(id, now);
+                    } else if self.links.len() >= self.mesh.budget().most() {
+                        self.make_room(Some(id), now);
                     }
                 }
             }
@@ -281,6 +294,8 @@ impl<S: Store> Node<S> {
                     session.stored(&events, &outcomes, live);
                 }
             }
+            SessionEvent::Announced(ids) => self.announced(id, ids, now),
+            SessionEvent::Withheld(ids) => self.ask_others(id, ids, now),
             SessionEvent::Live => {
                 self.network_changed = true;
                 // What others hold of an imported identity is here now.
@@ -326,24 +341,51 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// The spare place was taken by a peer that is somebody: another link is given up, one that others made first.
-    fn make_room(&mut self, newest: LinkId, now: Millis) {
-        let others = || self.links.iter().filter(|(id, _)| **id != newest);
-        let victim = others()
-            .filter(|(_, link)| link.incoming)
-            .map(|(id, _)| *id)
-            .choose(&mut self.rng);
-        if let Some(victim) = victim.or_else(|| others().map(|(id, _)| *id).next()) {
-            self.drop_link(victim, now, true);
+    /// Gives up a link, not with a friend if it can be helped, and of those one that others made first. Never the newest.
+    pub(super) fn make_room(&mut self, newest: Option<LinkId>, now: Millis) {
+        let cost =
+            |id: LinkId, link: &Link| (is_near(self.ring_for_link(link.person, Some(id))), !link.incoming);
+        let others: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(id, _)| Some(**id) != newest)
+            .map(|(id, link)| (cost(*id, link), *id))
+            .collect();
+        let least = others.iter().map(|(cost, _)| *cost).min();
+        let victims = others.iter().filter(|(cost, _)| Some(*cost) == least);
+        if let Some((_, victim)) = victims.choose(&mut self.rng) {
+            self.drop_link(*victim, now, true);
+        }
+    }
+
+    /// How near a link with a person is: nobody is near on more than a few links at once.
+    pub(super) fn ring_for_link(&self, person: Option<PublicKey>, link: Option<LinkId>) -> Ring {
+        let Some(person) = person else {
+            return Ring::Stranger;
+        };
+        let older = self
+            .links
+            .iter()
+            .filter(|(id, other)| other.person == Some(person) && link.is_none_or(|link| **id < link));
+        if older.count() < MAX_NEAR_PER_PERSON {
+            self.friends.ring(&person, self.me.as_ref())
+        } else {
+            Ring::Stranger
         }
     }
 
     pub(super) fn counted_links(&self) -> Links {
         let mut links = Links::default();
-        for link in self.links.values() {
+        for (id, link) in &self.links {
+            let ring = match link.person {
+                Some(person) => self.ring_for_link(Some(person), Some(*id)),
+                None => self.mesh.supposed_ring(&link.peer),
+            };
+            links.near += usize::from(is_near(ring));
             match &link.session {
                 _ if !link.incoming => {
                     links.outgoing += 1;
+                    links.near_outgoing += usize::from(is_near(ring));
                     links.connecting += usize::from(link.session.is_none());
                 }
                 Some(session) if session.is_proven() => links.incoming += 1,
@@ -370,7 +412,10 @@ impl<S: Store> Node<S> {
                     self.outputs
                         .push_back(Output::Transport(TransportCommand::Send { link: id, frame }));
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    self.sent_events += session.take_sent_events();
+                    return;
+                }
                 Err(error) => return tracing::error!(%error, "the store failed"),
             }
         }
@@ -405,6 +450,7 @@ impl<S: Store> Node<S> {
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.drop_link(id, now, true);
         }
+        self.friends.forget();
         self.change(Change::Me);
         self.tick(now);
     }

@@ -11,6 +11,7 @@ use crate::signaling::{
     self, ClientMessage, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage, SessionId,
     Topic,
 };
+use crate::social::Ring;
 use crate::store::Store;
 use crate::time::Millis;
 
@@ -28,6 +29,9 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 const ICE_RETRY: Duration = Duration::from_secs(30);
 /// Introductions that wait for the server to come back; they expire by themselves.
 const MAX_UNSENT: usize = 256;
+/// By how much this device's clock may differ from the server's before the server's is used between peers: below, it is
+/// a slow path to the server as likely as a wrong clock.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
 
@@ -44,6 +48,8 @@ pub(super) struct Server {
     ice_due: Millis,
     ice_asked: bool,
     unsent: Vec<String>,
+    /// Milliseconds by which the server's clock is ahead of this device's.
+    ahead: i64,
 }
 
 impl Server {
@@ -103,8 +109,15 @@ impl<S: Store> Node<S> {
 
     fn server_message(&mut self, message: ServerMessage, now: Millis) {
         match message {
-            ServerMessage::Challenge { challenge } => {
-                let proof = Box::new(signaling::hello_proof(&self.session, &challenge, now));
+            ServerMessage::Challenge {
+                challenge,
+                now: theirs,
+            } => {
+                let ahead = theirs.map_or(0, |theirs| theirs.0.wrapping_sub(now.0).cast_signed());
+                let tolerated = u128::from(ahead.unsigned_abs()) <= CLOCK_TOLERANCE.as_millis();
+                self.server.ahead = if tolerated { 0 } else { ahead };
+                let dated = self.network_time(now);
+                let proof = Box::new(signaling::hello_proof(&self.session, &challenge, dated));
                 self.tell_server(&ClientMessage::Hello {
                     version: PROTOCOL_VERSION,
                     proof,
@@ -116,6 +129,7 @@ impl<S: Store> Node<S> {
                 self.set_signal_state(SignalState::Online);
                 // Even with all links made: in the lobby others find this peer.
                 self.mesh.asked(now);
+                self.friends.left();
                 self.join_lobby();
                 let unsent = std::mem::take(&mut self.server.unsent);
                 self.outputs.extend(
@@ -128,13 +142,14 @@ impl<S: Store> Node<S> {
             ServerMessage::Members { topic, peers } if topic == Topic::lobby() => {
                 let own = self.session_id();
                 let others: Vec<SessionId> = peers.into_iter().filter(|peer| *peer != own).collect();
-                self.mesh.sampled(&others, now);
+                self.mesh.sampled(&others, Ring::Stranger, now);
                 self.tend_links(now);
             }
+            ServerMessage::Members { topic, peers } => self.friends_found(&topic, &peers, now),
             ServerMessage::Relayed { from, sealed } => self.introduced(from, &sealed, now),
             ServerMessage::Unreachable { to } => self.unreachable(to),
             ServerMessage::Error { code, message } => tracing::warn!(?code, message, "signal server refused"),
-            ServerMessage::Pong | ServerMessage::Members { .. } => {}
+            ServerMessage::Pong => {}
         }
     }
 
@@ -154,6 +169,12 @@ impl<S: Store> Node<S> {
             }
         }
         self.tend_links(now);
+    }
+
+    /// The time by which peers date what they say to each other: the server's, where this device's clock is far off. So
+    /// a wrong clock keeps nobody apart; posts still bear the device's own time.
+    pub(super) fn network_time(&self, now: Millis) -> Millis {
+        Millis(now.0.saturating_add_signed(self.server.ahead))
     }
 
     pub(super) fn join_lobby(&mut self) {

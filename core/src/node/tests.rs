@@ -56,6 +56,7 @@ fn online(seed: u8) -> Node<MemoryStore> {
         &mut node,
         &ServerMessage::Challenge {
             challenge: "c".into(),
+            now: None,
         },
         NOW,
     );

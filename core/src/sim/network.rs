@@ -1,5 +1,5 @@
-//! Simulated links: ordered and reliable until they break, as data channels are, with delay, retransmission and
-//! sudden ends.
+//! Simulated links: ordered and reliable until they break, as data channels are, with delay, bandwidth,
+//! retransmission, peers that cannot reach each other, and sudden ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,9 +16,35 @@ use crate::transport::{CloseReason, LinkId, Path, PathKind, TransportCommand, Tr
 const RETRANSMISSION: Duration = Duration::from_millis(1_000);
 /// How long a peer takes to notice that the other end has vanished without a word.
 const VANISHED: Duration = Duration::from_secs(20);
+/// How long ICE tries before it says that there is no path.
+const NO_PATH: Duration = Duration::from_secs(15);
+/// What SCTP, DTLS, UDP and IP add to a frame.
+const OVERHEAD: usize = 77;
 
 type End = (PeerId, LinkId);
 type Events = Vec<(PeerId, Duration, TransportEvent)>;
+
+/// What kind of address translation a peer is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nat {
+    /// None, or one that lets everybody in.
+    #[default]
+    Open,
+    /// Lets in whom the peer has sent to, at one and the same port.
+    Restricted,
+    /// Another port for each destination: reached only by those who are open.
+    Symmetric,
+}
+
+impl Nat {
+    /// Whether two peers find a direct path.
+    fn reaches(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Open, _) | (_, Self::Open) | (Self::Restricted, Self::Restricted)
+        )
+    }
+}
 
 #[derive(Debug)]
 struct Link {
@@ -26,14 +52,27 @@ struct Link {
     offering: bool,
     other: Option<End>,
     open: bool,
+    latency: Duration,
     /// When the last frame sent from here arrives: the next one comes later.
     arrives: Millis,
+}
+
+/// Where a peer stands in the network.
+#[derive(Clone, Copy, Debug, Default)]
+struct Site {
+    nat: Nat,
+    part: usize,
+    /// When its line is free again, in microseconds.
+    up: u64,
+    down: u64,
 }
 
 pub(super) struct Network {
     rng: StdRng,
     conditions: Conditions,
     links: BTreeMap<End, Link>,
+    sites: Vec<Site>,
+    pub(super) bytes: u64,
 }
 
 impl Network {
@@ -42,13 +81,31 @@ impl Network {
             rng: StdRng::seed_from_u64(seed),
             conditions,
             links: BTreeMap::new(),
+            sites: Vec::new(),
+            bytes: 0,
         }
+    }
+
+    pub(super) fn add(&mut self, nat: Nat) {
+        self.sites.push(Site {
+            nat,
+            ..Site::default()
+        });
     }
 
     /// A one-way delay.
     pub(super) fn delay(&mut self) -> Duration {
         let (from, to) = self.conditions.latency;
         self.rng.random_range(from..=to)
+    }
+
+    pub(super) fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    /// The peer at the other end of a link.
+    pub(super) fn other(&self, id: PeerId, link: LinkId) -> Option<PeerId> {
+        Some(self.links.get(&(id, link))?.other?.0)
     }
 
     /// Whether an event still concerns its peer; an end is passed on once, and ends the link.
@@ -71,18 +128,39 @@ impl Network {
     pub(super) fn vanish(&mut self, id: PeerId) -> Events {
         let gone: Vec<End> = self
             .links
-            .keys()
-            .filter(|(peer, _)| *peer == id)
-            .copied()
+            .range((id, LinkId(0))..=(id, LinkId(u64::MAX)))
+            .map(|(end, _)| *end)
             .collect();
         let mut events = Vec::new();
         for end in gone {
             if let Some((peer, link)) = self.links.remove(&end).and_then(|link| link.other) {
-                let reason = CloseReason::Failed("the other end vanished".to_owned());
-                events.push((peer, VANISHED, TransportEvent::Closed { link, reason }));
+                events.push(failed((peer, link), VANISHED, "the other end vanished"));
             }
         }
         events
+    }
+
+    /// Puts each peer into a part of the network; frames do not get from one part to another.
+    pub(super) fn divide(&mut self, part_of: impl Fn(PeerId) -> usize) -> Events {
+        for (id, site) in self.sites.iter_mut().enumerate() {
+            site.part = part_of(id);
+        }
+        let sites = &self.sites;
+        let mut events = Vec::new();
+        for (end, link) in &mut self.links {
+            if link.open
+                && let Some((other, _)) = link.other
+                && sites[end.0].part != sites[other].part
+            {
+                link.open = false;
+                events.push(failed(*end, VANISHED, "the network is cut"));
+            }
+        }
+        events
+    }
+
+    pub(super) fn part(&self, id: PeerId) -> usize {
+        self.sites[id].part
     }
 
     pub(super) fn command(&mut self, id: PeerId, command: TransportCommand, now: Millis) -> Events {
@@ -93,6 +171,7 @@ impl Network {
                     offering: options.offer,
                     other: None,
                     open: false,
+                    latency: Duration::ZERO,
                     arrives: now,
                 };
                 self.links.insert((id, link), state);
@@ -107,23 +186,22 @@ impl Network {
             TransportCommand::Signal { link, signal } => self.signal((id, link), &signal),
             TransportCommand::Send { link, frame } => self.send((id, link), frame, now),
             TransportCommand::Close { link } => {
-                let other = self.links.remove(&(id, link)).and_then(|link| link.other);
-                let closed = |link| TransportEvent::Closed {
-                    link,
-                    reason: CloseReason::Remote,
-                };
+                let gone = self.links.remove(&(id, link));
                 let mut events: Events = Vec::new();
-                if let Some((peer, link)) = other {
-                    events.push((peer, self.delay(), closed(link)));
+                if let Some(Link {
+                    other: Some((peer, link)),
+                    open,
+                    latency,
+                    ..
+                }) = gone
+                {
+                    let reason = CloseReason::Remote;
+                    // Nobody hears a goodbye through a cut: the other side notices by itself.
+                    let after = if open { latency } else { VANISHED };
+                    events.push((peer, after, TransportEvent::Closed { link, reason }));
                 }
-                events.push((
-                    id,
-                    Duration::ZERO,
-                    TransportEvent::Closed {
-                        link,
-                        reason: CloseReason::Local,
-                    },
-                ));
+                let reason = CloseReason::Local;
+                events.push((id, Duration::ZERO, TransportEvent::Closed { link, reason }));
                 events
             }
         }
@@ -156,69 +234,85 @@ impl Network {
     }
 
     fn open(&mut self, a: End, b: End) -> Events {
+        let (one, two) = (self.sites[a.0], self.sites[b.0]);
+        if one.part != two.part || !one.nat.reaches(two.nat) {
+            return [a, b].map(|end| failed(end, NO_PATH, "no path")).to_vec();
+        }
+        let latency = self.delay();
         let mut events = Vec::new();
         for (peer, link) in [a, b] {
             if let Some(state) = self.links.get_mut(&(peer, link)) {
-                state.open = true;
+                (state.open, state.latency) = (true, latency);
             }
             let path = Path {
                 kind: PathKind::Direct,
                 rtt_ms: None,
             };
-            let after = self.delay();
-            events.push((peer, after, TransportEvent::Opened { link }));
-            events.push((peer, after, TransportEvent::Path { link, path }));
+            events.push((peer, latency, TransportEvent::Opened { link }));
+            events.push((peer, latency, TransportEvent::Path { link, path }));
         }
         events
     }
 
     fn send(&mut self, end: End, frame: Vec<u8>, now: Millis) -> Events {
-        let mut delay = self.delay();
         let lost = self.rng.random_bool(self.conditions.loss);
         let breaks = self.rng.random_bool(self.conditions.breaks);
-        if lost {
-            delay += RETRANSMISSION;
-        }
+        let jitter = self.rng.random_range(1.0..1.1);
+        let size = frame.len() + OVERHEAD;
         let Some(link) = self.links.get_mut(&end).filter(|link| link.open) else {
             return Vec::new();
         };
         let Some((peer, other)) = link.other else {
             return Vec::new();
         };
+        let mut delay = link.latency.mul_f64(jitter);
         if breaks {
             // What is under way is lost at once; both ends hear of it a little later.
             let ends = [end, (peer, other)];
             for end in ends {
                 self.links.entry(end).and_modify(|link| link.open = false);
             }
-            let failed = || CloseReason::Failed("the path broke".to_owned());
-            return ends
-                .map(|(id, link)| {
-                    (
-                        id,
-                        delay,
-                        TransportEvent::Closed {
-                            link,
-                            reason: failed(),
-                        },
-                    )
-                })
-                .to_vec();
+            return ends.map(|end| failed(end, delay, "the path broke")).to_vec();
         }
-        link.arrives = link.arrives.max(now + delay);
-        let after = link.arrives.since(now);
+        if lost {
+            delay += RETRANSMISSION;
+        }
+        self.bytes += size as u64;
+        let (left, arrived) = match self.conditions.bandwidth {
+            None => (delay, delay),
+            Some((up, down)) => {
+                let now = now.0 * 1_000;
+                let micros = |rate: u64| size as u64 * 1_000_000 / rate.max(1);
+                let line = &mut self.sites[end.0].up;
+                *line = now.max(*line) + micros(up);
+                let left = *line;
+                let line = &mut self.sites[peer].down;
+                *line = (left + delay.as_micros() as u64).max(*line) + micros(down);
+                (
+                    Duration::from_micros(left - now),
+                    Duration::from_micros(*line - now),
+                )
+            }
+        };
+        link.arrives = link.arrives.max(now + arrived);
+        let drained = TransportEvent::Drained {
+            link: end.1,
+            bytes: frame.len(),
+        };
         vec![
+            (end.0, left, drained),
             (
-                end.0,
-                after,
-                TransportEvent::Drained {
-                    link: end.1,
-                    bytes: frame.len(),
-                },
+                peer,
+                link.arrives.since(now),
+                TransportEvent::Frame { link: other, frame },
             ),
-            (peer, after, TransportEvent::Frame { link: other, frame }),
         ]
     }
+}
+
+fn failed((peer, link): End, after: Duration, reason: &str) -> (PeerId, Duration, TransportEvent) {
+    let reason = CloseReason::Failed(reason.to_owned());
+    (peer, after, TransportEvent::Closed { link, reason })
 }
 
 fn name((peer, link): End) -> String {

@@ -1,21 +1,64 @@
 //! The simulated signal server: the real messages, in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rand::rngs::StdRng;
-use rand::seq::IteratorRandom;
+use rand::seq::index;
 use rand::{RngExt, SeedableRng};
 
 use super::PeerId;
-use crate::signaling::{ClientMessage, MAX_SAMPLE, ServerMessage, SessionId, Topic, check_hello};
+use crate::signaling::{ClientMessage, MAX_SAMPLE, MAX_TOPICS, ServerMessage, SessionId, Topic, check_hello};
 use crate::time::Millis;
 
 pub(super) struct SignalServer {
     rng: StdRng,
     lost: f64,
-    challenges: BTreeMap<PeerId, String>,
+    connections: BTreeMap<PeerId, Connection>,
     sessions: BTreeMap<SessionId, PeerId>,
-    topics: BTreeMap<Topic, BTreeSet<SessionId>>,
+    topics: BTreeMap<Topic, Members>,
+    /// Most topics that any connection was in at once.
+    pub(super) most_topics: usize,
+}
+
+struct Connection {
+    challenge: String,
+    session: Option<SessionId>,
+    topics: BTreeSet<Topic>,
+}
+
+#[derive(Default)]
+struct Members {
+    list: Vec<SessionId>,
+    places: HashMap<SessionId, usize>,
+}
+
+impl Members {
+    fn insert(&mut self, id: SessionId) {
+        let list = &mut self.list;
+        self.places.entry(id).or_insert_with(|| {
+            list.push(id);
+            list.len() - 1
+        });
+    }
+
+    fn remove(&mut self, id: SessionId) {
+        if let Some(place) = self.places.remove(&id) {
+            self.list.swap_remove(place);
+            if let Some(moved) = self.list.get(place) {
+                self.places.insert(*moved, place);
+            }
+        }
+    }
+
+    fn sample(&self, asker: SessionId, rng: &mut StdRng) -> Vec<SessionId> {
+        let amount = (MAX_SAMPLE + 1).min(self.list.len());
+        index::sample(rng, self.list.len(), amount)
+            .into_iter()
+            .map(|place| self.list[place])
+            .filter(|id| *id != asker)
+            .take(MAX_SAMPLE)
+            .collect()
+    }
 }
 
 impl SignalServer {
@@ -23,61 +66,83 @@ impl SignalServer {
         Self {
             rng: StdRng::seed_from_u64(seed),
             lost,
-            challenges: BTreeMap::new(),
+            connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
             topics: BTreeMap::new(),
+            most_topics: 0,
         }
     }
 
     /// Answers with the challenge.
-    pub(super) fn connect(&mut self, id: PeerId) -> String {
+    pub(super) fn connect(&mut self, id: PeerId, now: Millis) -> String {
         self.disconnect(id);
         let challenge = hex::encode(self.rng.random::<[u8; 16]>());
-        self.challenges.insert(id, challenge.clone());
-        text(&ServerMessage::Challenge { challenge })
+        let connection = Connection {
+            challenge: challenge.clone(),
+            session: None,
+            topics: BTreeSet::new(),
+        };
+        self.connections.insert(id, connection);
+        text(&ServerMessage::Challenge {
+            challenge,
+            now: Some(now),
+        })
     }
 
-    pub(super) fn disconnect(&mut self, id: PeerId) {
-        self.challenges.remove(&id);
-        let gone: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, peer)| **peer == id)
-            .map(|(s, _)| *s)
-            .collect();
-        for session in gone {
+    /// Forgets a connection; false when there is none.
+    pub(super) fn disconnect(&mut self, id: PeerId) -> bool {
+        let Some(connection) = self.connections.remove(&id) else {
+            return false;
+        };
+        if let Some(session) = connection.session {
             self.sessions.remove(&session);
-            self.topics.values_mut().for_each(|members| {
-                members.remove(&session);
-            });
+            for topic in &connection.topics {
+                self.leave(topic, session);
+            }
+        }
+        true
+    }
+
+    fn leave(&mut self, topic: &Topic, session: SessionId) {
+        if let Some(members) = self.topics.get_mut(topic) {
+            members.remove(session);
+            if members.list.is_empty() {
+                self.topics.remove(topic);
+            }
         }
     }
 
     pub(super) fn message(&mut self, id: PeerId, message: &str, now: Millis) -> Vec<(PeerId, String)> {
         let message = serde_json::from_str(message).expect("a node speaks the protocol");
-        let session = self
-            .sessions
-            .iter()
-            .find(|(_, peer)| **peer == id)
-            .map(|(session, _)| *session);
-        match (message, session) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            // It has ended in the meantime.
+            return Vec::new();
+        };
+        match (message, connection.session) {
             (ClientMessage::Hello { proof, .. }, None) => {
-                let Some(challenge) = self.challenges.get(&id) else {
+                // What is late here is of an earlier connection.
+                let Ok(session) = check_hello(&proof, &connection.challenge, now) else {
                     return Vec::new();
                 };
-                let session = check_hello(&proof, challenge, now).expect("a node proves its session");
+                connection.session = Some(session);
                 self.sessions.insert(session, id);
                 vec![(id, text(&ServerMessage::Welcome))]
             }
             (ClientMessage::Join { topic }, Some(session)) => {
+                connection.topics.insert(topic.clone());
+                self.most_topics = self.most_topics.max(connection.topics.len());
+                assert!(
+                    connection.topics.len() <= MAX_TOPICS,
+                    "peer {id} is in too many topics"
+                );
                 let members = self.topics.entry(topic.clone()).or_default();
                 members.insert(session);
-                let others = members.iter().filter(|member| **member != session).copied();
-                let peers = others.sample(&mut self.rng, MAX_SAMPLE);
+                let peers = members.sample(session, &mut self.rng);
                 vec![(id, text(&ServerMessage::Members { topic, peers }))]
             }
             (ClientMessage::Leave { topic }, Some(session)) => {
-                self.topics.entry(topic).or_default().remove(&session);
+                connection.topics.remove(&topic);
+                self.leave(&topic, session);
                 Vec::new()
             }
             (ClientMessage::Relay { to, sealed }, Some(session)) => match self.sessions.get(&to) {
@@ -92,7 +157,6 @@ impl SignalServer {
                 None => vec![(id, text(&ServerMessage::Unreachable { to }))],
             },
             (ClientMessage::Ping, Some(_)) => vec![(id, text(&ServerMessage::Pong))],
-            // A connection that has ended in the meantime.
             _ => Vec::new(),
         }
     }

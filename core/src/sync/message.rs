@@ -7,7 +7,10 @@ use nostr::prelude::{ClientMessage, Event, EventId, Filter, RelayMessage, Subscr
 /// Longest subscription id that is accepted, as NIP-01 has it.
 pub(super) const MAX_SUBSCRIPTION_ID: usize = 64;
 
-const LABELS: [&str; 15] = [
+/// Ids in one [`Message::Have`]: it fits into one frame.
+pub const MAX_HAVE: usize = 128;
+
+const LABELS: [&str; 16] = [
     "AUTH",
     "REQ",
     "CLOSE",
@@ -23,6 +26,7 @@ const LABELS: [&str; 15] = [
     "NOTICE",
     "PING",
     "PONG",
+    "HAVE",
 ];
 
 /// A message in either role.
@@ -105,6 +109,9 @@ pub enum Message {
     Ping(u64),
     /// `["PONG", <number>]`.
     Pong(u64),
+    /// `["HAVE", <ids in hex, one after the other>]`: these events are here, for whoever subscribed to such. With no id:
+    /// the sender understands this message.
+    Have(Vec<EventId>),
     /// Of another version of this protocol: to be ignored.
     Unknown,
 }
@@ -155,6 +162,14 @@ impl Message {
                     pack: offer.pack.is_some(),
                     deflate: offer.pack.iter().flatten().any(|way| way == "deflate"),
                 })
+            }
+            "HAVE" => {
+                let (_, ids): (&str, &str) = serde_json::from_str(text).map_err(NotAMessage::new)?;
+                let ids = read_ids(ids)?;
+                if ids.len() > MAX_HAVE {
+                    return Err(NotAMessage::new("too many ids"));
+                }
+                Ok(Self::Have(ids))
             }
             _ if relay => Self::from_relay(RelayMessage::from_json(text).map_err(NotAMessage::new)?),
             _ => Self::from_client(ClientMessage::from_json(text).map_err(NotAMessage::new)?),
@@ -292,6 +307,10 @@ impl Message {
             Self::Notice(text) => RelayMessage::Notice(Cow::Borrowed(text)).as_json(),
             Self::Ping(number) => format!(r#"["PING",{number}]"#),
             Self::Pong(number) => format!(r#"["PONG",{number}]"#),
+            Self::Have(ids) => {
+                let ids: String = ids.iter().map(EventId::to_hex).collect();
+                format!(r#"["HAVE","{ids}"]"#)
+            }
             Self::Unknown => r#"["UNKNOWN",0]"#.to_owned(),
         }
     }
@@ -400,6 +419,8 @@ mod tests {
                 pack: false,
                 deflate: false,
             },
+            Message::Have(Vec::new()),
+            Message::Have(vec![EventId::from_byte_array([7; 32]); MAX_HAVE]),
         ] {
             assert_eq!(Message::parse(&message.to_json()), Ok(message));
         }
@@ -412,7 +433,7 @@ mod tests {
         }
 
         #[test]
-        fn nearly_messages_are_errors(label in "AUTH|EVENT|REQ|EOSE|NEG-OPEN|NEG-MSG|NEG-END|HELLO|PING|CLOSED", rest in "[\\[\\]{}\",:0-9a-f]{0,60}") {
+        fn nearly_messages_are_errors(label in "AUTH|EVENT|REQ|EOSE|NEG-OPEN|NEG-MSG|NEG-END|HELLO|PING|CLOSED|HAVE", rest in "[\\[\\]{}\",:0-9a-f]{0,60}") {
             let _ = Message::parse(&format!(r#"["{label}",{rest}]"#));
         }
     }

@@ -4,6 +4,7 @@
 //! [`Session::poll_event`]. Events that arrive are handed to the node unverified, in batches; it stores them (which
 //! verifies them) and tells the outcome by [`Session::stored`].
 
+mod gossip;
 mod pull;
 mod serve;
 
@@ -36,6 +37,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Silence after which a peer counts as gone: three pings.
 const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
+use gossip::Gossip;
+pub(crate) use gossip::MAX_ANNOUNCED;
 #[cfg(test)]
 pub(super) use pull::MAX_PULL;
 use pull::{Fetching, Pull};
@@ -63,6 +66,10 @@ pub enum SessionEvent {
         /// New ones, which somebody may be waiting for; otherwise history.
         live: bool,
     },
+    /// The peer has these events, which are not here. Answer with [`Session::ask`], or not.
+    Announced(Vec<EventId>),
+    /// The peer was asked for these events, which it had announced, and did not have them.
+    Withheld(Vec<EventId>),
     /// Everything that the peer has is here.
     Live,
     /// The round-trip time was measured.
@@ -126,6 +133,8 @@ pub struct Session {
     score: Score,
     refused: BTreeSet<EventId>,
     live_in: Vec<Event>,
+    gossip: Gossip,
+    sent_events: u64,
     events: VecDeque<SessionEvent>,
 }
 
@@ -166,6 +175,8 @@ impl Session {
             score: Score::default(),
             refused: BTreeSet::new(),
             live_in: Vec::new(),
+            gossip: Gossip::default(),
+            sent_events: 0,
             events: VecDeque::new(),
         };
         session.say(&Message::Challenge(session.challenge.clone()));
@@ -234,6 +245,9 @@ impl Session {
             return Ok(None);
         }
         while self.control.is_empty() && !self.ended {
+            if self.send_announcements() {
+                continue;
+            }
             let more = if let Some(id) = self.live.pop_front() {
                 self.send_live(&id, store)?;
                 true
@@ -250,6 +264,11 @@ impl Session {
             self.in_flight += frame.len();
         }
         Ok(frame)
+    }
+
+    /// How many events went out since this was asked last.
+    pub fn take_sent_events(&mut self) -> u64 {
+        std::mem::take(&mut self.sent_events)
     }
 
     /// Bytes have left the transport's send buffer.
@@ -343,6 +362,7 @@ impl Session {
     /// # Errors
     /// When the store fails.
     pub fn advance(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
+        self.send_asks(env)?;
         if std::mem::take(&mut self.fetch_due) && !self.ended {
             self.fetch(env)
         } else {
@@ -363,7 +383,7 @@ impl Session {
             self.end("the peer has gone silent");
         } else if !(self.is_proven() && self.answered) && now.since(self.started) >= GREETING_LIMIT {
             self.end("the peer did not prove who it is, or did not ask for a proof");
-        } else if self.is_late(now) {
+        } else if self.is_late(now) || self.gossip.is_late(now) {
             self.end("the peer did not answer");
         } else if self.is_proven()
             && self.answered
@@ -406,7 +426,9 @@ impl Session {
                 self.greeted(env)?;
             }
             Message::Auth(proof) if !self.is_proven() => {
-                match identity::check_proof(&proof, self.peer, self.own, &self.challenge, env.now) {
+                // The random challenge shows that it is fresh, whatever the peer's clock says.
+                let dated = Millis(proof.created_at.as_secs().saturating_mul(1_000));
+                match identity::check_proof(&proof, self.peer, self.own, &self.challenge, dated) {
                     Ok(person) => {
                         self.person = Some(person);
                         self.events.push_back(SessionEvent::Proven(person));
@@ -447,6 +469,7 @@ impl Session {
             Message::NegErr { id, .. } | Message::Closed { id, .. } => self.refused_by_peer(&id, env),
             Message::Event { id, event } => self.event(&id, *event, size, env)?,
             Message::Eose(id) => self.batch_done(&id, env.now),
+            Message::Have(ids) => self.have(ids, env)?,
         }
         Ok(())
     }
@@ -456,6 +479,7 @@ impl Session {
         if self.ended || !self.answered || !self.is_proven() {
             return Ok(());
         }
+        self.offer_announcements();
         self.subscribe();
         self.begin(env)
     }
@@ -475,6 +499,7 @@ impl Session {
         if self.ended {
             return;
         }
+        self.sent_events += u64::from(matches!(message, Message::Event { .. }));
         if self.packs() && is_bulky(message) {
             self.packer.add(message);
             if self.packer.len() >= UNIT_BYTES {

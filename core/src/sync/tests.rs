@@ -83,7 +83,8 @@ impl End {
                         self.session.stored(&events, &outcomes, live);
                     }
                     SessionEvent::Live => self.live += 1,
-                    SessionEvent::RoundTrip(_) => {}
+                    SessionEvent::Announced(ids) => self.session.ask(ids),
+                    SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) => {}
                     SessionEvent::Ended { reason, hostile } => self.ended = Some((reason, hostile)),
                 }
             }
@@ -555,4 +556,36 @@ fn what_a_later_version_says_is_ignored() {
     let (mut pair, _) = attacked();
     say(&mut pair, r#"["LATER","x",{}]"#);
     assert_eq!(pair.a.ended, None);
+}
+
+#[test]
+fn what_is_announced_is_fetched_once_and_not_announced_back() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    let note = note_event(&pair.a.keys, "さざなみ".into(), pair.now);
+    pair.a.store.put(std::slice::from_ref(&note), pair.now).unwrap();
+    pair.a.session.announce(&note);
+    pair.a.session.announce(&note);
+    pair.settle();
+    assert_eq!((pair.b.notes(), pair.b.arrived), (1, 1));
+    assert!(!pair.b.session.wants(&note) && !pair.a.session.wants(&note));
+    pair.b.session.announce(&note);
+    assert_eq!(
+        pair.b.frames(),
+        Vec::<Vec<u8>>::new(),
+        "each knows that the other has it"
+    );
+}
+
+#[test]
+fn who_announces_what_it_does_not_have_is_left_and_not_believed() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.settle();
+    for note in notes(100) {
+        pair.a.session.announce(&note);
+    }
+    pair.settle();
+    assert_eq!(pair.b.notes(), 0);
+    let (reason, hostile) = pair.b.ended.expect("it is left");
+    assert!(reason.contains("announces") && !hostile, "{reason}");
 }

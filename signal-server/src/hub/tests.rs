@@ -32,7 +32,8 @@ impl Peer {
         assert_eq!(
             peer.received(),
             [ServerMessage::Challenge {
-                challenge: "abc".into()
+                challenge: "abc".into(),
+                now: Some(NOW),
             }]
         );
         peer

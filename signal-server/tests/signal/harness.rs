@@ -114,7 +114,7 @@ impl Peer {
 
     pub(crate) async fn challenge(&mut self) -> String {
         match self.receive().await {
-            ServerMessage::Challenge { challenge } => challenge,
+            ServerMessage::Challenge { challenge, .. } => challenge,
             other => panic!("not a challenge: {other:?}"),
         }
     }

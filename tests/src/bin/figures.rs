@@ -215,7 +215,7 @@ async fn idle_connections(count: usize) -> Result<()> {
                 .context("the server hung up")??;
             let Message::Text(text) = message else { continue };
             let answer = match serde_json::from_str(&text)? {
-                ServerMessage::Challenge { challenge } => {
+                ServerMessage::Challenge { challenge, .. } => {
                     let proof = Box::new(hello_proof(&session, &challenge, now()));
                     ClientMessage::Hello {
                         version: PROTOCOL_VERSION,

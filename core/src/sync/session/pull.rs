@@ -17,7 +17,7 @@ use crate::time::Millis;
 /// Events asked for in one batch, at most.
 pub(in crate::sync) const MAX_PULL: usize = 512;
 /// Events asked for in one batch, at least: even the largest ones, two batches of 32, are only 4 MiB.
-const MIN_PULL: usize = 32;
+pub(super) const MIN_PULL: usize = 32;
 /// Bytes that a batch is meant to have, by the size of the events before it.
 const PULL_BYTES: usize = 256 * 1024;
 /// Batches under way at once: with 1 MiB on its way, a link of 100 ms carries 10 MB a second.
@@ -33,7 +33,7 @@ const MAX_BATCH_BYTES: usize = 4 * MAX_EVENT_BYTES;
 /// What surrounds an event in its message, at most.
 const ENVELOPE_BYTES: usize = 256;
 /// How long an answer to a reconciliation or a pull may take without any progress.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long one side leaves it to the other to begin, when both would ask the same.
 const LEAD: Duration = Duration::from_secs(3);
 /// Between two reconciliations of a session in which nothing seems to be missing: the delivery check.
@@ -425,6 +425,7 @@ impl Session {
             self.end_hostile("an event is too large");
             return Ok(());
         }
+        self.gossip.set_theirs(event.id);
         if self.live_ids.iter().any(|live| live == id) {
             // Deduplicated before anybody spends time on its signature.
             if env.store.known(&event.id)? == Known::No
@@ -435,7 +436,9 @@ impl Session {
             }
             return Ok(());
         }
-        let Some(batch) = self.fetching.batches.get_mut(id) else {
+        let asked = self.gossip.batch_mut(id, env.now);
+        let announced = asked.is_some();
+        let Some(batch) = asked.or_else(|| self.fetching.batches.get_mut(id)) else {
             // The end of a batch and a late event may cross.
             return Ok(());
         };
@@ -443,16 +446,25 @@ impl Session {
             self.end_hostile("the peer sent an event that nobody asked for");
             return Ok(());
         }
-        self.fetching.progress = env.now;
+        if !announced {
+            self.fetching.progress = env.now;
+        }
         if batch.bytes > MAX_BATCH_BYTES {
             batch.bytes = 0;
             let arrived = std::mem::take(&mut batch.arrived);
-            self.pulled(arrived);
+            if announced {
+                self.push_live(arrived);
+            } else {
+                self.pulled(arrived);
+            }
         }
         Ok(())
     }
 
     pub(super) fn batch_done(&mut self, id: &str, now: Millis) {
+        if self.asked_done(id) {
+            return;
+        }
         let Some(batch) = self.fetching.batches.remove(id) else {
             return;
         };
@@ -471,6 +483,8 @@ impl Session {
         if self.live_ids.iter().any(|live| live == id) {
             // We fell behind: subscribe anew and reconcile what was missed, at the next tick and not sooner.
             self.fell_behind = true;
+        } else if self.asked_done(id) {
+            // What was withheld is asked of somebody else.
         } else if self.fetching.batches.remove(id).is_some()
             || matches!(&self.pull, Pull::Reconciling { id: own, .. } if own == id)
         {

@@ -31,11 +31,7 @@ pub(super) struct Served {
 impl Session {
     /// Forwards a new event if the peer wants such.
     pub fn forward(&mut self, event: &Event) {
-        let wanted = self
-            .subscriptions
-            .values()
-            .any(|filter| filter.match_event(event, MatchEventOptions::new()));
-        if !wanted || self.ended {
+        if !self.wants(event) {
             return;
         }
         if self.live.len() < MAX_LIVE_QUEUE {
@@ -43,12 +39,16 @@ impl Session {
         } else {
             // The peer cannot keep up: it reconciles when it is told so, and nothing is lost.
             self.live.clear();
-            for id in std::mem::take(&mut self.subscriptions).into_keys() {
-                self.say(&Message::Closed {
-                    id,
-                    reason: "error: too far behind, reconcile".to_owned(),
-                });
-            }
+            self.close_subscriptions("error: too far behind, reconcile");
+        }
+    }
+
+    pub(super) fn close_subscriptions(&mut self, reason: &str) {
+        for id in std::mem::take(&mut self.subscriptions).into_keys() {
+            self.say(&Message::Closed {
+                id,
+                reason: reason.to_owned(),
+            });
         }
     }
 
@@ -149,6 +149,10 @@ impl Session {
     }
 
     pub(super) fn send_live(&mut self, id: &EventId, store: &dyn Store) -> Result<(), StoreError> {
+        // The peer has told in the meantime that it has it.
+        if self.gossip.is_theirs(id) {
+            return Ok(());
+        }
         // Deleted in the meantime: then the deletion is what follows.
         let Some(event) = store.event(id)? else {
             return Ok(());
@@ -158,6 +162,7 @@ impl Session {
             .iter()
             .find(|(_, f)| f.match_event(&event, MatchEventOptions::new()));
         if let Some(name) = wanting.map(|(name, _)| name.clone()) {
+            self.gossip.set_theirs(*id);
             self.say(&Message::Event {
                 id: name,
                 event: Box::new(event),
@@ -179,6 +184,7 @@ impl Session {
                 if !self.rates.served.take(SERVED_BYTES, bytes, self.heard) {
                     return Ok(false);
                 }
+                self.gossip.set_theirs(id);
                 self.say(&Message::Event {
                     id: name,
                     event: Box::new(event),
