@@ -42,8 +42,8 @@ pub struct MemoryStore {
     links: BTreeSet<(EventId, Link, PublicKey, EventId)>,
     names: BTreeMap<PublicKey, String>,
     follows: BTreeMap<PublicKey, Vec<PublicKey>>,
-    /// Since when somebody follows the person of this device, by all their lists ever seen.
-    followers: BTreeMap<PublicKey, u64>,
+    /// Since when somebody follows the person of this device: the place of the first of all their lists ever seen.
+    followers: BTreeMap<PublicKey, Place>,
     usage: BTreeMap<PublicKey, Usage>,
     latest: BTreeMap<Address, Version>,
     forgotten: BTreeMap<Address, u64>,
@@ -284,7 +284,7 @@ impl Store for MemoryStore {
     }
 
     fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
-        self.read_until = Some(to_place(place));
+        self.read_until = Some(self.notice_place(place));
         self.changes.queries.insert(Query::Notifications);
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! Notifications.
 
-use std::cmp::Reverse;
-
 use nostr::prelude::{Kind, PublicKey};
 
 use super::{Held, MemoryStore, Place, place, to_place};
@@ -20,7 +18,7 @@ impl MemoryStore {
                 && let Some(event) = self.latest_of(person, Kind::ContactList, "")
             {
                 debug_assert!(list.contains(&me));
-                self.followers.insert(*person, event.created_at.as_secs());
+                self.followers.insert(*person, place(event));
             }
         }
         self.read_until = None;
@@ -38,7 +36,7 @@ impl MemoryStore {
         let is_unread =
             |(place, _): &&(Place, Notification)| self.read_until.is_none_or(|read| *place < read);
         let unread = all.iter().filter(is_unread).take(MAX_UNREAD as usize).count();
-        let before = before.map(to_place);
+        let before = before.map(|cursor| self.notice_place(cursor));
         let mut list: Vec<Notification> = all
             .into_iter()
             .filter(|(place, _)| before.is_none_or(|before| *place > before))
@@ -67,14 +65,12 @@ impl MemoryStore {
             .events
             .values()
             .filter_map(|held| self.notification(held, &me));
-        let mut found: Vec<_> = found
-            .map(|notice| ((Reverse(notice.created_at), notice.id), notice))
-            .collect();
+        let mut found: Vec<_> = found.collect();
         found.sort_unstable_by_key(|(place, _)| *place);
         found
     }
 
-    fn notification(&self, held: &Held, me: &PublicKey) -> Option<Notification> {
+    fn notification(&self, held: &Held, me: &PublicKey) -> Option<(Place, Notification)> {
         let Held {
             event, references, ..
         } = held;
@@ -86,14 +82,14 @@ impl MemoryStore {
         if is_muted {
             return None;
         }
-        let created_at = match cause {
+        let place = match cause {
             Cause::Follow => *self.followers.get(&event.pubkey)?,
-            _ => place(event).0.0,
+            _ => place(event),
         };
         let has_text = matches!(event.kind, Kind::TextNote | Kind::Reaction);
-        Some(Notification {
+        let notice = Notification {
             id: event.id,
-            created_at,
+            created_at: place.0.0,
             by: event.pubkey,
             by_name: self.names.get(&event.pubkey).cloned(),
             cause,
@@ -103,6 +99,16 @@ impl MemoryStore {
                 String::new()
             },
             target,
-        })
+        };
+        Some((place, notice))
+    }
+
+    /// A follower stands where they first followed, not where their list stands now.
+    pub(super) fn notice_place(&self, cursor: Cursor) -> Place {
+        let list = self
+            .held(&cursor.id)
+            .filter(|held| held.event.kind == Kind::ContactList);
+        let follower = list.and_then(|held| self.followers.get(&held.event.pubkey));
+        follower.copied().unwrap_or_else(|| to_place(cursor))
     }
 }

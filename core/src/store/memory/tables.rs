@@ -215,9 +215,8 @@ impl Tables for MemoryStore {
             .me
             .is_some_and(|me| me != event.pubkey && read_follows(event).contains(&me))
         {
-            let at = event.created_at.as_secs();
-            let since = self.followers.entry(event.pubkey).or_insert(at);
-            *since = at.min(*since);
+            let since = self.followers.entry(event.pubkey).or_insert(place(event));
+            *since = place(event).max(*since);
         }
         Ok(())
     }
