@@ -12,6 +12,7 @@
 //! - `friends`: finding friends by topics that only both know
 //! - `links`: links and the sessions on them
 //! - `spread`: how new events are passed on
+//! - `wanted`: what those sessions ask for
 
 pub mod api;
 mod friends;
@@ -21,6 +22,7 @@ mod requests;
 mod server;
 mod spread;
 mod upkeep;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -46,6 +48,7 @@ use links::Link;
 use server::Server;
 use spread::Spread;
 use upkeep::Upkeep;
+use wanted::Wanted;
 
 /// Between two ticks of a node that is somebody.
 const TICK: Duration = Duration::from_secs(1);
@@ -139,6 +142,7 @@ pub struct Node<S: Store> {
     sets: ReconcileSets,
     authors: Authors,
     scores: Scores,
+    wanted: Wanted,
     links: BTreeMap<LinkId, Link>,
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
@@ -180,6 +184,7 @@ impl<S: Store> Node<S> {
             sets: ReconcileSets::default(),
             authors: Authors::default(),
             scores: Scores::default(),
+            wanted: Wanted::default(),
             links: BTreeMap::new(),
             by_session: BTreeMap::new(),
             retired: Retired::default(),
@@ -265,6 +270,7 @@ impl<S: Store> Node<S> {
         self.next_tick = now + if self.me.is_some() { TICK } else { IDLE_TICK };
         if self.me.is_some() {
             self.tend_server(now);
+            self.tend_wants(now);
             self.tend_links(now);
             self.tend_store(now);
         }

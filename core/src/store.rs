@@ -624,10 +624,15 @@ pub trait Store {
 
     // Room
 
-    /// How much of others' data is kept.
+    /// Sets how much of others' data is kept.
     fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
         let _ = (ring, budget);
         todo()
+    }
+
+    /// How much of others' data is kept.
+    fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {
+        Ok(Budget::default_of(ring))
     }
 
     /// Drops what is past its time (NIP-40) or over the budgets, a bounded amount per call; true when there is more to do.

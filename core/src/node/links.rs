@@ -200,7 +200,9 @@ impl<S: Store> Node<S> {
             return;
         };
         if link.session.is_none() {
-            link.session = Some(Session::new(me.clone(), own, link.peer, challenge, now));
+            link.session = Some(
+                Session::new(me.clone(), own, link.peer, challenge, now).wanting(self.wanted.wants().clone()),
+            );
             self.mesh.connected(link.peer);
             self.network_changed = true;
         }
@@ -209,7 +211,7 @@ impl<S: Store> Node<S> {
     // Sessions
 
     /// Lets a session work, then does what it asks for: stores what arrived, and goes on until nothing is left.
-    fn with_session(
+    pub(super) fn with_session(
         &mut self,
         id: LinkId,
         now: Millis,

@@ -162,6 +162,7 @@ impl<S: Store> Node<S> {
             Command::SetBudget { ring, budget } => {
                 self.store.set_budget(ring, budget)?;
                 self.upkeep.now();
+                self.wanted.refresh();
                 Reply::Done
             }
             Command::Compact => {
@@ -197,6 +198,7 @@ impl<S: Store> Node<S> {
         self.vault.save(&keys)?;
         self.store.set_me(Some(keys.public_key()))?;
         self.me = Some(keys);
+        self.wanted.refresh();
         self.restart_links(now);
         Ok(())
     }

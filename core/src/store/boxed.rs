@@ -135,6 +135,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
         (**self).set_budget(ring, budget)
     }
 
+    fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {
+        (**self).budget(ring)
+    }
+
     fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
         (**self).tidy(now)
     }

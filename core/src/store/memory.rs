@@ -302,6 +302,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {
+        let set = self.budgets.get(&ring).copied();
+        Ok(set.unwrap_or(Budget::UNLIMITED))
+    }
+
     fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
         self.drop_some(now)
     }

@@ -345,6 +345,12 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {
+        self.people
+            .budget(&self.connection, ring)
+            .context("reading a budget")
+    }
+
     fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
         self.tidy_up(now)
     }

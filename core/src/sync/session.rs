@@ -203,6 +203,12 @@ impl Session {
         !matches!(self.pull, Pull::Idle { .. })
     }
 
+    /// What this side wants, before the session begins; later by [`Session::want`].
+    pub fn wanting(mut self, wants: Wants) -> Self {
+        self.wants = wants;
+        self
+    }
+
     /// Points for offences so far.
     pub fn score(&self) -> Score {
         self.score

@@ -13,6 +13,7 @@ use crate::social::{KINDS, deletion_event, note_event};
 use crate::store::{MemoryStore, Put, Scope, Store};
 use crate::time::Millis;
 
+mod wanting;
 mod wire;
 
 const START: Millis = Millis(1_700_000_000_000);

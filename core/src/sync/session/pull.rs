@@ -180,7 +180,7 @@ impl Session {
 
     /// The first reconciliation: by one side for both, when that may do.
     pub(super) fn begin(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
-        if !self.packs() || self.wants.history.len() != 1 {
+        if !self.packs() {
             return self.reconcile(env);
         }
         self.pull = Pull::Led {
@@ -207,15 +207,20 @@ impl Session {
         env: &mut Env<'_>,
     ) -> Result<(), StoreError> {
         let asked = self.reconciliations.get(id);
-        let same = asked.is_some() && self.wants.history.iter().eq(asked);
+        let same = asked.is_some() && self.wants.history.first() == asked;
         match &mut self.pull {
-            Pull::Led { .. } if same && is_equal => self.go_live(env.now + CHECK_INTERVAL),
+            Pull::Led { .. } if same && is_equal => {
+                self.fetching.gained = 0;
+                return self.reconcile_own(env);
+            }
             Pull::Led { by, until } if same => {
                 *by = Some(id.to_owned());
                 *until = env.now + ANSWER_LIMIT;
             }
             Pull::Led { .. } => return self.reconcile(env),
-            Pull::Idle { next } if same && is_equal => *next = env.now + CHECK_INTERVAL,
+            Pull::Idle { next } if same && is_equal && self.wants.history.len() == 1 => {
+                *next = env.now + CHECK_INTERVAL
+            }
             _ => {}
         }
         Ok(())
@@ -236,7 +241,13 @@ impl Session {
         };
         self.fetching.gained = 0;
         self.needs(have, env)?;
-        self.start_fetching(env)
+        self.reconcile_own(env)
+    }
+
+    /// What is left when the set that both sides want has been reconciled.
+    fn reconcile_own(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
+        self.fetching.sets = self.wants.history.iter().skip(1).rev().cloned().collect();
+        self.reconcile_next(env)
     }
 
     pub(super) fn reconcile(&mut self, env: &mut Env<'_>) -> Result<(), StoreError> {
