@@ -65,10 +65,10 @@ impl End {
             while let Some(event) = self.session.poll_event() {
                 idle = false;
                 match event {
-                    SessionEvent::Arrived(events) => {
+                    SessionEvent::Arrived { events, live } => {
                         let outcomes = self.store.put(&events, now)?;
                         self.sets.apply(&self.store.take_changes());
-                        self.session.stored(&events, &outcomes);
+                        self.session.stored(&events, &outcomes, live);
                     }
                     SessionEvent::Live => self.live = true,
                     SessionEvent::Ended { reason, .. } => bail!("the session ended: {reason}"),

@@ -219,7 +219,7 @@ impl Session {
             }
             Pull::Led { .. } => return self.reconcile(env),
             Pull::Idle { next } if same && is_equal && self.wants.history.len() == 1 => {
-                *next = env.now + CHECK_INTERVAL
+                *next = env.now + CHECK_INTERVAL;
             }
             _ => {}
         }
