@@ -72,7 +72,8 @@ impl End {
                     }
                     SessionEvent::Live => self.live = true,
                     SessionEvent::Ended { reason, .. } => bail!("the session ended: {reason}"),
-                    SessionEvent::Proven(_) | SessionEvent::RoundTrip(_) => {}
+                    SessionEvent::Announced(ids) => self.session.ask(ids),
+                    SessionEvent::Proven(_) | SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) => {}
                 }
             }
             self.with(now, Session::advance)?;
