@@ -6,6 +6,7 @@
 //! - [`identity`]: the person's key, where it is kept, and the proof of it to a peer
 //! - [`social`]: typed actions (profile, note, deletion, follow list) to and from events
 //! - [`store`]: the [`store::Store`] trait, its SQLite and in-memory implementations, one conformance suite
+//! - [`media`]: images and files as blobs named by their hash, and where they are kept
 //! - [`transport`]: the [`transport::Transport`] trait: links between peers, and its conformance suite
 //! - [`signaling`]: messages to the signal server, and sealed introductions between peers
 //! - [`negotiation`]: perfect negotiation, used by every transport
@@ -19,6 +20,7 @@
 #[cfg(feature = "corpus")]
 pub mod corpus;
 pub mod identity;
+pub mod media;
 pub mod mesh;
 pub mod negotiation;
 pub mod node;

@@ -11,7 +11,9 @@
 //! - [`reconcile`]: range-based set reconciliation over them
 //! - [`limits`]: what a peer may cost
 //! - [`session`]: the state machine
+//! - [`blobs`]: images and files, after the events
 
+pub mod blobs;
 pub mod frame;
 pub mod item_set;
 pub mod limits;

@@ -4,9 +4,10 @@
 //! - [`client`]: asks that node and hears of changes
 //! - [`transport`]: links to peers over WebRTC
 //! - [`signal`]: the WebSocket to the signal server, and its ICE servers
-//! - [`data_dir`], [`vault`]: where posts and the secret key are kept
+//! - [`data_dir`], [`blobs`], [`vault`]: where posts, media and the secret key are kept
 //! - [`cli`]: what both programs' command lines share
 
+pub mod blobs;
 pub mod cli;
 pub mod client;
 pub mod data_dir;

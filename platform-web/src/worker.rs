@@ -19,6 +19,7 @@ use crate::bridge::{self, FromWorker, State, ToWorker};
 use crate::clock::now;
 use crate::dom::Listener;
 
+pub mod blobs;
 mod databases;
 mod vault;
 
