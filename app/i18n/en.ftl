@@ -221,6 +221,7 @@ error-already-signed-up = There is already a key on this device.
 error-not-yet-synced = Your profile has not arrived on this device yet. Wait until somebody is connected, then try again.
 error-not-yours = Only your own posts can be deleted.
 error-not-here = This post is not on this device (any more).
+error-file-large = This file is too large. It can have 64 MB at most.
 error-full = There is no space left on this device. Free some and try again.
 error-storage = It could not be saved on this device. Try again; if it happens again, reload.
 error-stopped = Sazanami has stopped working here. Reload the page or open the app again.

@@ -130,7 +130,7 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                             // Whom one mutes decides what is in every list.
                             reload |= queries.contains(&Query::Mutes) || queries.contains(&Query::Everything);
                         }
-                        Change::Network => {}
+                        Change::Network | Change::Blob(_) | Change::MediaFull => {}
                     }
                 }
                 people.retain(|key| feed.peek().has_author(key));

@@ -18,6 +18,7 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::NotYetSynced => t!("error-not-yet-synced"),
         RequestError::NotHere => t!("error-not-here"),
         RequestError::NotYours => t!("error-not-yours"),
+        RequestError::FileTooLarge => t!("error-file-large"),
         RequestError::Full => t!("error-full"),
         RequestError::Storage(reason) => {
             tracing::error!(%reason, "storage failed");

@@ -13,11 +13,13 @@
 //! - `links`: links and the sessions on them
 //! - `spread`: how new events are passed on
 //! - `wanted`: what those sessions ask for
+//! - `media`: images and files
 
 pub mod api;
 mod friends;
 mod introductions;
 mod links;
+mod media;
 mod requests;
 mod server;
 mod spread;
@@ -45,6 +47,7 @@ use api::{Change, FromNode};
 use friends::Friends;
 use introductions::Retired;
 use links::Link;
+use media::Media;
 use server::Server;
 use spread::Spread;
 use upkeep::Upkeep;
@@ -143,6 +146,7 @@ pub struct Node<S: Store> {
     authors: Authors,
     scores: Scores,
     wanted: Wanted,
+    media: Media,
     links: BTreeMap<LinkId, Link>,
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
@@ -185,6 +189,7 @@ impl<S: Store> Node<S> {
             authors: Authors::default(),
             scores: Scores::default(),
             wanted: Wanted::default(),
+            media: Media::default(),
             links: BTreeMap::new(),
             by_session: BTreeMap::new(),
             retired: Retired::default(),
@@ -229,6 +234,7 @@ impl<S: Store> Node<S> {
         if now >= self.next_tick {
             self.tick(now);
         }
+        self.drive_blobs(now);
         self.send_frames();
     }
 
@@ -273,6 +279,7 @@ impl<S: Store> Node<S> {
             self.tend_wants(now);
             self.tend_links(now);
             self.tend_store(now);
+            self.tick_blobs(now);
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sazanami_core::identity::Vault;
+use sazanami_core::media::{BlobError, DEFAULT_BUDGET};
 use sazanami_core::node::api::{FromNode, Request};
 use sazanami_core::node::{self, Config, Input, Node, Output};
 use sazanami_core::store::{SqliteStore, StoreError};
@@ -16,6 +17,7 @@ use sazanami_core::transport::{Route, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::blobs;
 use crate::signal::{SignalClient, SignalUrl};
 use crate::transport::WebRtcTransport;
 
@@ -30,7 +32,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a node runs on.
 pub struct Options {
-    /// The database file.
+    /// The database file; media are kept in a folder beside it.
     pub database: PathBuf,
     /// Where the secret key is kept.
     pub vault: Box<dyn Vault>,
@@ -46,6 +48,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Store(#[from] StoreError),
+    /// The folder of media cannot be opened.
+    #[error("the folder of media cannot be opened: {0}")]
+    Media(#[from] BlobError),
     /// The node itself could not start: the secret key cannot be read, or the store.
     #[error(transparent)]
     Node(#[from] node::StartError),
@@ -128,7 +133,8 @@ fn open(options: Options) -> Result<Node<SqliteStore>, StartError> {
         route: options.route,
         seed,
     };
-    Ok(Node::new(config, store, options.vault, now())?)
+    let blobs = blobs::open(&options.database.with_file_name("media"), DEFAULT_BUDGET)?;
+    Ok(Node::new(config, store, options.vault, now())?.with_blobs(Box::new(blobs)))
 }
 
 struct Shell {

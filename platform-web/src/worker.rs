@@ -94,11 +94,14 @@ async fn run(page: Page, mut inbox: Inbox) {
     let Databases {
         store,
         vault,
+        blobs,
         pool,
         ephemeral,
     } = databases;
     let node = seed().and_then(|seed| {
-        Node::new(config(route, seed), store, vault, now()).map_err(|error| error.to_string())
+        Node::new(config(route, seed), store, vault, now())
+            .map(|node| node.with_blobs(blobs))
+            .map_err(|error| error.to_string())
     });
     let mut node = match node {
         Ok(node) => node,

@@ -4,6 +4,7 @@
 use nostr::prelude::{EventId, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::media::{BlobId, Usage};
 use crate::signaling::SessionId;
 use crate::social::{Ring, TextError};
 use crate::store::{
@@ -180,6 +181,27 @@ pub enum Command {
     Compact,
     /// The network as it is. [`Reply::Network`].
     Network,
+    /// Keep a picture or file as an own one; answered when it is on disk. [`Reply::BlobKept`].
+    KeepBlob {
+        /// Its bytes, at most [`crate::media::MAX_BLOB`].
+        bytes: Vec<u8>,
+    },
+    /// Show a picture or file; it is fetched from peers when it is not here. [`Reply::Blob`], and later
+    /// [`Change::Blob`].
+    Blob {
+        /// Its name: the `x` of an `imeta` tag (NIP-92), or what a Blossom address ends with.
+        id: BlobId,
+        /// Its size where the event tells it (`size` in `imeta`).
+        size: Option<u64>,
+    },
+    /// A picture is not shown any more: do not fetch it on. [`Reply::Done`].
+    ForgetBlob(BlobId),
+    /// Remove a picture or file from this device. [`Reply::Done`].
+    DeleteBlob(BlobId),
+    /// What media take. [`Reply::Media`].
+    Media,
+    /// How many bytes media may take; others' are dropped until they do. [`Reply::Done`].
+    SetMediaBudget(u64),
     /// A device setting. [`Reply::Setting`].
     Setting(String),
     /// Keep a device setting. [`Reply::Done`].
@@ -218,6 +240,12 @@ pub enum Reply {
     Storage(Box<StorageReport>),
     /// The network.
     Network(Network),
+    /// The name of what was kept.
+    BlobKept(BlobId),
+    /// A picture or file.
+    Blob(Blob),
+    /// What media take.
+    Media(Usage),
     /// A setting's value.
     Setting(Option<String>),
     /// Done, and on disk.
@@ -248,6 +276,9 @@ pub enum RequestError {
     /// Only own notes can be deleted.
     #[error("this note is somebody else's, or not here")]
     NotYours,
+    /// A file is over [`crate::media::MAX_BLOB`].
+    #[error("the file is too large")]
+    FileTooLarge,
     /// The disk or the quota is full.
     #[error("the storage is full")]
     Full,
@@ -257,6 +288,22 @@ pub enum RequestError {
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
+}
+
+/// A picture or file, or how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blob {
+    /// All of it, its hash checked.
+    Here(Vec<u8>),
+    /// It is being fetched.
+    Coming {
+        /// Bytes that are here.
+        have: u64,
+        /// Its size, where known.
+        size: Option<u64>,
+        /// How many connected peers are known to have it.
+        holders: usize,
+    },
 }
 
 /// A person as the interface shows them.
@@ -359,6 +406,10 @@ pub enum Change {
     Network,
     /// Answers to these queries are other ones now.
     Queries(Vec<Query>),
+    /// A picture or file has come, or is given up.
+    Blob(BlobId),
+    /// There is no room for others' pictures.
+    MediaFull,
 }
 
 /// From the node to the interface.

@@ -13,6 +13,7 @@ use crate::mesh::{Links, MAX_NEAR_PER_PERSON, is_near};
 use crate::signaling::SessionId;
 use crate::social::Ring;
 use crate::store::Store;
+use crate::sync::blobs::BLOB_FRAME;
 use crate::sync::limits::Offence;
 use crate::sync::{Env, Session, SessionEvent};
 use crate::time::Millis;
@@ -138,6 +139,7 @@ impl<S: Store> Node<S> {
         };
         if self.by_session.get(&link.peer) == Some(&id) {
             self.by_session.remove(&link.peer);
+            self.blobs_left(link.peer, now);
         }
         if let Some(attempt) = link.remote_attempt {
             self.retired.add(link.peer, attempt);
@@ -172,7 +174,11 @@ impl<S: Store> Node<S> {
             TransportEvent::Signal { link, signal } => self.introduce(link, signal, now),
             TransportEvent::Opened { link } => self.opened(link, now),
             TransportEvent::Frame { link, frame } => {
-                self.with_session(link, now, |session, env| session.frame(&frame, env));
+                if frame.first() == Some(&BLOB_FRAME) {
+                    self.blob_frame(link, &frame, now);
+                } else {
+                    self.with_session(link, now, |session, env| session.frame(&frame, env));
+                }
             }
             TransportEvent::Drained { link, bytes } => {
                 if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
@@ -285,6 +291,7 @@ impl<S: Store> Node<S> {
                     } else if self.links.len() >= self.mesh.budget().most() {
                         self.make_room(Some(id), now);
                     }
+                    self.blobs_joined(id, now);
                 }
             }
             SessionEvent::Arrived { mut events, live } => {
@@ -416,7 +423,7 @@ impl<S: Store> Node<S> {
                 }
                 Ok(None) => {
                     self.sent_events += session.take_sent_events();
-                    return;
+                    return self.flush_blobs(id);
                 }
                 Err(error) => return tracing::error!(%error, "the store failed"),
             }

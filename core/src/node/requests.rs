@@ -174,6 +174,21 @@ impl<S: Store> Node<S> {
                 peers: self.peers()?,
             }),
             Command::Setting(name) => Reply::Setting(self.store.setting(&name)?),
+            Command::KeepBlob { bytes } => self.keep_blob(&bytes, now)?,
+            Command::Blob { id, size } => self.blob(id, size, now)?,
+            Command::ForgetBlob(id) => {
+                self.forget_blob(&id, now);
+                Reply::Done
+            }
+            Command::DeleteBlob(id) => {
+                self.delete_blob(&id, now)?;
+                Reply::Done
+            }
+            Command::Media => Reply::Media(self.blobs().usage()),
+            Command::SetMediaBudget(bytes) => {
+                self.set_media_budget(bytes)?;
+                Reply::Done
+            }
             Command::SetSetting { name, value } => {
                 if name.len() > MAX_SETTING.0
                     || value.as_ref().is_some_and(|value| value.len() > MAX_SETTING.1)

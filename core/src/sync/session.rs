@@ -4,6 +4,7 @@
 //! [`Session::poll_event`]. Events that arrive are handed to the node unverified, in batches; it stores them (which
 //! verifies them) and tells the outcome by [`Session::stored`].
 
+mod blobs;
 mod gossip;
 mod pull;
 mod serve;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use nostr::prelude::{Event, EventId, Filter, Keys, PublicKey};
 
 use super::Message;
+use super::blobs::BlobSession;
 use super::frame::{self, Joiner, UnitJoiner};
 use super::limits::{Bucket, LIVE_BYTES, LIVE_EVENTS, MESSAGES, Offence, Score};
 use super::pack::{self, Packer, UNIT_BYTES};
@@ -136,6 +138,7 @@ pub struct Session {
     gossip: Gossip,
     sent_events: u64,
     events: VecDeque<SessionEvent>,
+    blobs: BlobSession,
 }
 
 impl Session {
@@ -178,6 +181,7 @@ impl Session {
             gossip: Gossip::default(),
             sent_events: 0,
             events: VecDeque::new(),
+            blobs: BlobSession::default(),
         };
         session.say(&Message::Challenge(session.challenge.clone()));
         session.say(&Message::Hello {

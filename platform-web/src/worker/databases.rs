@@ -5,16 +5,22 @@ use std::time::Duration;
 use gloo_timers::future::sleep;
 use js_sys::Reflect;
 use sazanami_core::identity::{MemoryVault, Vault};
+use sazanami_core::media::{BlobStore, DEFAULT_BUDGET, MemoryBlobs};
 use sazanami_core::store::SqliteStore;
 use sqlite_wasm_rs::WasmOsCallback;
 use sqlite_wasm_vfs::sahpool::{OpfsSAHError, OpfsSAHPoolCfgBuilder, OpfsSAHPoolUtil, install};
 
+use super::blobs;
 use super::vault::SqliteVault;
 
 /// Events, profiles, settings.
 const POSTS: &str = "posts.db";
 /// The secret key, apart: it is written once and must survive whatever happens to the posts.
 const IDENTITY: &str = "identity.db";
+/// The folder of images and files, apart from the pool's, whose files are numbered.
+const MEDIA: &str = ".sazanami-media";
+/// What media may take where they are in memory: some screens of pictures.
+const EPHEMERAL_BUDGET: u64 = 128 * 1024 * 1024;
 /// Two databases with their journals, and room for SQLite's passing needs.
 const SLOTS: u32 = 8;
 /// A closed or reloaded document lets go of its files a little late.
@@ -25,6 +31,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 pub(super) struct Databases {
     pub(super) store: SqliteStore,
     pub(super) vault: Box<dyn Vault>,
+    pub(super) blobs: Box<dyn BlobStore>,
     /// `None` for a session in memory.
     pub(super) pool: Option<Pool>,
     /// Why nothing is durable, where it is not.
@@ -109,9 +116,11 @@ pub(super) async fn open() -> Result<Databases, OpenError> {
         Ok(pool) => {
             let store = SqliteStore::open(POSTS).map_err(|error| OpenError::Failed(error.to_string()))?;
             let vault = SqliteVault::open(IDENTITY).map_err(|error| OpenError::Failed(error.to_string()))?;
+            let blobs = take_media().await?;
             Ok(Databases {
                 store,
                 vault: Box::new(vault),
+                blobs: Box::new(blobs),
                 pool: Some(pool),
                 ephemeral: None,
             })
@@ -121,11 +130,28 @@ pub(super) async fn open() -> Result<Databases, OpenError> {
             Ok(Databases {
                 store,
                 vault: Box::new(MemoryVault::default()),
+                blobs: Box::new(MemoryBlobs::in_memory(EPHEMERAL_BUDGET)),
                 pool: None,
                 ephemeral: Some(reason),
             })
         }
         Err(PoolError::Open(error)) => Err(error),
+    }
+}
+
+/// Takes the files of media, waiting as for those of the databases.
+async fn take_media() -> Result<blobs::OpfsBlobs, OpenError> {
+    let mut tries = 0;
+    loop {
+        let error = match blobs::open(MEDIA, DEFAULT_BUDGET).await {
+            Ok(blobs) => return Ok(blobs),
+            Err(error) => error,
+        };
+        tries += 1;
+        if tries > RETRIES {
+            return Err(OpenError::Failed(error.to_string()));
+        }
+        sleep(RETRY_DELAY).await;
     }
 }
 

@@ -266,6 +266,9 @@ impl Fetcher {
 
     /// A session has ended.
     pub fn left(&mut self, peer: SessionId, store: &mut dyn BlobStore, now: Millis) {
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
         self.drop_source(peer, store);
         self.peers.remove(&peer);
         for wish in self.wishes.values_mut() {
