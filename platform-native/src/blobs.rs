@@ -201,7 +201,7 @@ impl Medium for FileMedium {
     }
 
     fn read(&self, id: &BlobId, entry: &Entry, offset: u64, into: &mut [u8]) -> Result<(), BlobError> {
-        let read = || {
+        let mut read = || {
             let mut file = File::open(self.path(id, entry))?;
             file.seek(SeekFrom::Start(offset))?;
             file.read_exact(into)
