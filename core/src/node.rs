@@ -90,6 +90,8 @@ pub enum SignalEvent {
 
 /// What a node wants done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+// Moved once to the platform.
+#[allow(clippy::large_enum_variant)]
 pub enum Output {
     /// For the interface.
     Interface(FromNode),

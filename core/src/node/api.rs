@@ -393,6 +393,8 @@ pub struct Network {
 
 /// What changed: a screen that shows it asks again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// Moved once to the interface, and notes are most of it.
+#[allow(clippy::large_enum_variant)]
 pub enum Change {
     /// A note arrived or was written.
     NoteAdded(Note),

@@ -20,12 +20,15 @@ const SCRIPTS: [Step<'static>; 2] = [
 ];
 const CONTEXT: &str = "updating the database";
 
+/// Rust that a migration needs beside its SQL.
+type CarryOver = fn(&Connection) -> Result<(), StoreError>;
+
 /// How a version is reached.
 #[derive(Clone, Copy)]
 struct Step<'a> {
     script: &'a str,
     /// What SQL alone cannot do, after the script and in the same transaction.
-    carry_over: Option<fn(&Connection) -> Result<(), StoreError>>,
+    carry_over: Option<CarryOver>,
 }
 
 /// Runs what is missing, each script in a transaction of its own.
