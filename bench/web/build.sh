@@ -10,7 +10,8 @@ mkdir -p "$site/ours" "$site/snort"
 wasm-bindgen --target web --no-typescript --out-dir "$site/ours" \
   "$target/wasm32-unknown-unknown/release/sazanami_bench_web.wasm"
 # As dx does with the app.
-wasm-opt -Oz --all-features "$site/ours/sazanami_bench_web_bg.wasm" -o "$site/ours/sazanami_bench_web_bg.wasm"
+wasm-opt -Oz --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext \
+  --enable-reference-types --enable-multivalue "$site/ours/sazanami_bench_web_bg.wasm" -o "$site/ours/sazanami_bench_web_bg.wasm"
 cp node_modules/@snort/worker-relay/dist/esm/* "$site/snort/"
 cp page/ours.worker.js "$site/"
 esbuild page/main.js page/nostr-wasm.worker.js --bundle --format=esm --outdir="$site" --log-level=warning

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 
 const [site, corpus, seed, events, kinds, repeats = '3'] = process.argv.slice(2);
-const LIMIT_MS = 30 * 60_000;
+const LIMIT_MS = Number(process.env.LIMIT_SECONDS ?? 1_800) * 1_000;
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 
 const server = createServer((request, response) => {
@@ -55,12 +55,14 @@ try {
   try {
     await ask('POST', `${session}/url`, { url: `${origin}/?${new URLSearchParams({ seed, events, kinds, repeats })}` });
     const end = Date.now() + LIMIT_MS;
+    let printed = 0;
     for (;;) {
-      const script = 'return [window.done ?? false, window.failed ?? null, window.figures ?? []]';
-      const [done, error, figures] = await ask('POST', `${session}/execute/sync`, { script, args: [] });
+      const script = 'return [window.done ?? false, window.failed ?? null, window.figures ?? [], window.stage ?? null]';
+      const [done, error, figures, stage] = await ask('POST', `${session}/execute/sync`, { script, args: [] });
+      figures.slice(printed).forEach((figure) => console.log(JSON.stringify(figure)));
+      printed = figures.length;
       if (done || Date.now() > end) {
-        figures.forEach((figure) => console.log(JSON.stringify(figure)));
-        failed = error ?? (done ? undefined : 'over the time limit');
+        failed = error ?? (done ? undefined : `over the time limit while ${stage}`);
         break;
       }
       await new Promise((wake) => setTimeout(wake, 500));
