@@ -7,6 +7,7 @@
 //! - [`social`]: typed actions (profile, note, deletion, follow list) to and from events
 //! - [`store`]: the [`store::Store`] trait, its SQLite and in-memory implementations, one conformance suite
 //! - [`media`]: images and files as blobs named by their hash, and where they are kept
+//! - [`verify`]: ids and signatures, by any thread
 //! - [`transport`]: the [`transport::Transport`] trait: links between peers, and its conformance suite
 //! - [`signaling`]: messages to the signal server, and sealed introductions between peers
 //! - [`negotiation`]: perfect negotiation, used by every transport
@@ -32,5 +33,6 @@ pub mod store;
 pub mod sync;
 pub mod time;
 pub mod transport;
+pub mod verify;
 
 pub use nostr::prelude::{Event, EventId, Keys, PublicKey};
