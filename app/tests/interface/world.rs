@@ -199,7 +199,13 @@ impl Node {
             | Command::SearchNotes { .. }
             | Command::SearchPeople { .. }
             | Command::SetBudget { .. }
-            | Command::Compact => return Err(RequestError::Stopped),
+            | Command::Compact
+            | Command::KeepBlob { .. }
+            | Command::Blob { .. }
+            | Command::ForgetBlob(..)
+            | Command::DeleteBlob(..)
+            | Command::Media
+            | Command::SetMediaBudget(..) => return Err(RequestError::Stopped),
             Command::Setting(name) => Reply::Setting(self.settings.get(&name).cloned()),
             Command::SetSetting { name, value } => {
                 match value {

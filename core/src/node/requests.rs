@@ -8,13 +8,15 @@ use super::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
 use super::{Node, fresh_keys};
 use crate::identity::{self, VaultError, npub, nsec, parse_nsec};
 use crate::social::{self, Profile, clean_name, clean_note};
-use crate::store::{Note, Put, Scope, Store, StoreError};
+use crate::store::{Cursor, Note, Put, Scope, Store, StoreError};
 use crate::time::Millis;
 
 /// The setting that says that an imported identity's own events have not arrived yet.
 pub(super) const UNSYNCED: &str = "identity-unsynced";
 /// Most notes in a page.
 const MAX_PAGE: usize = 200;
+/// Steps of giving space back that one request takes: some seconds at most.
+const COMPACT_STEPS: usize = 64;
 /// Most characters of a reaction: an emoji of many parts, or the name of a custom one.
 const MAX_REACTION_CHARS: usize = 64;
 /// Longest name and value of a setting, in bytes.
@@ -148,6 +150,15 @@ impl<S: Store> Node<S> {
                 Reply::Notifications(page)
             }
             Command::ReadUntil(place) => {
+                // One that is dated ahead of the clock does not hide what comes until then.
+                let place = if place.created_at > now.0 / 1000 {
+                    Cursor {
+                        created_at: now.0 / 1000,
+                        id: EventId::from_byte_array([0; 32]),
+                    }
+                } else {
+                    place
+                };
                 self.store.set_read_until(place)?;
                 self.tell_changes();
                 Reply::Done
@@ -166,7 +177,13 @@ impl<S: Store> Node<S> {
                 Reply::Done
             }
             Command::Compact => {
-                while self.store.compact()? {}
+                for _ in 0..COMPACT_STEPS {
+                    if !self.store.compact()? {
+                        break;
+                    }
+                }
+                // What is left is given back as time passes.
+                self.upkeep.now();
                 Reply::Storage(Box::new(self.store.report()?))
             }
             Command::Network => Reply::Network(Network {

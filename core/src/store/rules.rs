@@ -66,6 +66,9 @@ pub(super) trait Tables {
     }
 }
 
+/// Longest identifier (`d` tag) of an addressable event, in bytes: it is remembered after the event is gone.
+const MAX_IDENTIFIER: usize = 256;
+
 /// Kinds that stay when their author asks to forget: else what they removed could come back.
 pub(super) fn is_lasting(kind: Kind) -> bool {
     kind == Kind::EventDeletion || kind == Kind::RequestToVanish
@@ -114,8 +117,12 @@ pub(super) fn admit(
     {
         return Ok(Put::Invalid(reason));
     }
-    if event.kind == Kind::ContactList {
-        tables.saw_follow_list(event)?;
+    let address = Address::of(event);
+    if address
+        .as_ref()
+        .is_some_and(|address| address.identifier.len() > MAX_IDENTIFIER)
+    {
+        return Ok(Put::Invalid(Invalid::TooLarge));
     }
     if let Some(until) = tables.vanished_until(&event.pubkey)?
         && event.created_at.as_secs() <= until
@@ -125,7 +132,15 @@ pub(super) fn admit(
         return Ok(Put::Deleted);
     }
     if !tables.has_room(event)? {
+        if is_lasting(event.kind) {
+            // What is stored here is removed all the same; only the request itself finds no room.
+            remove_named(tables, event)?;
+        }
+        tables.set_gone(&event.id)?;
         return Ok(Put::NoRoom);
+    }
+    if event.kind == Kind::ContactList {
+        tables.saw_follow_list(event)?;
     }
     if event.kind == Kind::EventDeletion {
         delete(tables, event)?;
@@ -137,7 +152,6 @@ pub(super) fn admit(
         return Ok(Put::Stored);
     }
     // A deleted or expired version still displaces older ones, else what is shown would depend on which came first.
-    let address = Address::of(event);
     let superseded = match &address {
         Some(address) => !displace(tables, address, event)?,
         None => false,
@@ -155,6 +169,7 @@ pub(super) fn admit(
         tables.set_gone(&event.id)?;
         Ok(Put::Superseded)
     } else if social::expiration(event).is_some_and(|at| at <= now.0 / 1000) {
+        tables.set_gone(&event.id)?;
         Ok(Put::Expired)
     } else {
         tables.insert(event)?;
@@ -170,15 +185,44 @@ fn delete(tables: &mut impl Tables, deletion: &Event) -> Result<(), StoreError> 
         tables.retire(&target, author)?;
     }
     let until = deletion.created_at.as_secs();
-    for (kind, identifier) in social::deleted_addresses(deletion) {
-        let address = Address {
-            kind,
-            author: *author,
-            identifier,
-        };
+    for address in named_addresses(deletion) {
         tables.forget_until(&address, until)?;
         if let Some(latest) = tables.latest(&address)?
             && latest.created_at <= until
+        {
+            tables.retire(&latest.id.0, author)?;
+        }
+    }
+    Ok(())
+}
+
+/// The addresses that a deletion names and that may have something here.
+fn named_addresses(deletion: &Event) -> impl Iterator<Item = Address> {
+    let named = social::deleted_addresses(deletion).into_iter();
+    named
+        .map(|(kind, identifier)| Address {
+            kind,
+            author: deletion.pubkey,
+            identifier,
+        })
+        .filter(|address| KINDS.contains(&address.kind) && address.identifier.len() <= MAX_IDENTIFIER)
+}
+
+/// Removes what a deletion or vanish request names and is stored, and keeps nothing of the request.
+fn remove_named(tables: &mut impl Tables, request: &Event) -> Result<(), StoreError> {
+    let author = &request.pubkey;
+    if request.kind == Kind::RequestToVanish {
+        if social::vanishes_everywhere(request) {
+            tables.vanish_until(author, request.created_at.as_secs())?;
+        }
+        return Ok(());
+    }
+    for target in read_deletion(request) {
+        tables.retire(&target, author)?;
+    }
+    for address in named_addresses(request) {
+        if let Some(latest) = tables.latest(&address)?
+            && latest.created_at <= request.created_at.as_secs()
         {
             tables.retire(&latest.id.0, author)?;
         }

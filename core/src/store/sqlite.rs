@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{
     Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
@@ -142,6 +142,9 @@ impl SqliteStore {
                     if !own {
                         return Ok(vec![Put::NoRoom; events.len()]);
                     }
+                    if let Some(others) = self.only_own(events, verified, now)? {
+                        return Ok(others);
+                    }
                     // Others' events give way to the own; what is freed is used again without growing the file.
                     if made_room || !self.make_room().unwrap_or(false) {
                         return Err(error);
@@ -151,6 +154,29 @@ impl SqliteStore {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl SqliteStore {
+    /// Of a batch for which there is no room, the own events alone; `None` when all are own.
+    fn only_own(
+        &mut self,
+        events: &[Event],
+        verified: bool,
+        now: Millis,
+    ) -> Result<Option<Vec<Put>>, StoreError> {
+        let is_own = |event: &Event| self.people.is_me(&event.pubkey);
+        if events.iter().all(is_own) {
+            return Ok(None);
+        }
+        let own: Vec<Event> = events.iter().filter(|event| is_own(event)).cloned().collect();
+        let whose: Vec<bool> = events.iter().map(is_own).collect();
+        let mut stored = self.admit(&own, verified, now)?.into_iter();
+        let outcomes = whose.into_iter().map(|own| {
+            let outcome = if own { stored.next() } else { None };
+            outcome.unwrap_or(Put::NoRoom)
+        });
+        Ok(Some(outcomes.collect()))
     }
 }
 
@@ -179,7 +205,11 @@ fn vacuum_incrementally(connection: &Connection) -> rusqlite::Result<()> {
     if mode == INCREMENTAL {
         return Ok(());
     }
-    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+    match connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM") {
+        // It takes the file's size once more: tried again at the next start.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        done => done,
+    }
 }
 
 impl Store for SqliteStore {
@@ -342,7 +372,8 @@ impl Store for SqliteStore {
     fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
         people::set_budget(&self.connection, ring, budget).context("keeping a budget")?;
         self.people.budgets_changed();
-        Ok(())
+        // What there was no room for may be wanted now.
+        self.write(|writer| writer.forget_gone())
     }
 
     fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {

@@ -27,18 +27,27 @@ pub(super) fn index(content: &str, hashtags: &[String]) -> String {
     let folded = fold(content);
     let mut tokens = Vec::new();
     pieces(&folded, |piece| {
-        if tokens.len() >= MAX_TOKENS {
-            return;
-        }
+        let room = MAX_TOKENS.saturating_sub(tokens.len());
         match piece {
-            Piece::Word(word) => tokens.extend(PREFIXES.map(|letters| prefix(word, letters))),
-            Piece::Run(run) => tokens.extend(singles(run).chain(pairs(run))),
+            Piece::Word(word) => tokens.extend(
+                PREFIXES
+                    .map(|letters| prefix(word, letters))
+                    .into_iter()
+                    .take(room),
+            ),
+            Piece::Run(run) => tokens.extend(
+                singles(run)
+                    .zip(pairs(run).chain([""]))
+                    .flat_map(|(a, b)| [a, b])
+                    .take(room),
+            ),
         }
     });
     let tags: Vec<String> = hashtags.iter().map(|tag| hashtag(tag)).collect();
     tokens.extend(tags.iter().map(String::as_str));
     tokens.sort_unstable();
     tokens.dedup();
+    tokens.retain(|token| !token.is_empty());
     tokens.join(" ")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nostr::prelude::{Event, EventId, PublicKey};
+use nostr::prelude::{Event, EventId, Kind, PublicKey};
 
 use super::{MemoryStore, place};
 use crate::social::{self, Ring};
@@ -74,6 +74,7 @@ impl MemoryStore {
         };
         let old = self.events.values().filter(|held| {
             held.event.created_at.as_secs().saturating_add(age) < now
+                && !is_kept(held.event.kind)
                 && self.ring_of(&held.event.pubkey) == ring
         });
         old.map(|held| held.event.id).collect()
@@ -104,7 +105,7 @@ impl MemoryStore {
 
     fn oldest_of(&self, person: &PublicKey) -> Option<EventId> {
         let own = self.events.values().filter(|held| held.event.pubkey == *person);
-        own.max_by_key(|held| place(&held.event))
+        own.max_by_key(|held| (!is_kept(held.event.kind), place(&held.event)))
             .map(|held| held.event.id)
     }
 
@@ -132,4 +133,12 @@ impl MemoryStore {
             ..StorageReport::default()
         }
     }
+}
+
+/// Names, follow lists and what was asked to be forgotten: they do not grow old, and go last.
+fn is_kept(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Metadata | Kind::ContactList | Kind::EventDeletion | Kind::RequestToVanish
+    )
 }

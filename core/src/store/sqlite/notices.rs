@@ -1,7 +1,7 @@
 //! Notifications: what others did that concerns the person of this device.
 
 use nostr::prelude::{EventId, Kind, PublicKey};
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::params;
 
 use super::error::Context;
 use super::queries::{self, number};
@@ -70,7 +70,7 @@ impl SqliteStore {
                     list.push(notice);
                 }
                 if looked_at >= MAX_LOOKED_AT {
-                    next = list.last().map(cursor_of);
+                    next = self.cursor_at(seq, who, cause)?;
                     break 'page;
                 }
             }
@@ -151,6 +151,23 @@ impl SqliteStore {
         }))
     }
 
+    /// Where a page goes on that has ended among what is hidden.
+    fn cursor_at(&self, seq: i64, who: i64, cause: Cause) -> Result<Option<Cursor>, StoreError> {
+        if cause == Cause::Follow {
+            let (by, ..) = queries::person(&self.connection, who).context(CONTEXT)?;
+            let list = self.addressable(&by, Kind::ContactList, "")?;
+            return Ok(list.map(|list| Cursor {
+                created_at: place::second_of(seq),
+                id: list.id,
+            }));
+        }
+        let entry = queries::stored_at(&self.connection, seq).context(CONTEXT)?;
+        Ok(entry.map(|entry| Cursor {
+            created_at: entry.event.created_at.as_secs(),
+            id: entry.event.id,
+        }))
+    }
+
     fn unread(&self) -> Result<u32, StoreError> {
         let read_until = queries::setting(&self.connection, READ_UNTIL).context(CONTEXT)?;
         let read_until: i64 = read_until.and_then(|place| place.parse().ok()).unwrap_or(-1);
@@ -177,7 +194,11 @@ impl SqliteStore {
     }
 
     pub(super) fn keep_read_until(&mut self, cursor: Cursor) -> Result<(), StoreError> {
-        let place = self.notice_place(Some(cursor))?;
+        let read: Option<i64> = queries::setting(&self.connection, READ_UNTIL)
+            .context(CONTEXT)?
+            .and_then(|place| place.parse().ok());
+        // A list of some causes may end earlier than what was read of all.
+        let place = self.notice_place(Some(cursor))?.max(read.unwrap_or(-1));
         set_setting(&self.connection, READ_UNTIL, Some(&place.to_string())).context(CONTEXT)?;
         self.changes.queries.insert(Query::Notifications);
         Ok(())
@@ -208,30 +229,33 @@ impl SqliteStore {
         const CONTEXT: &str = "changing whose device this is";
         let owner = queries::setting(&self.connection, OWNER).context(CONTEXT)?;
         let name = me.map(|me| me.to_hex());
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .context(CONTEXT)?;
-        self.people.me = match me {
-            Some(me) => Some((me, self.people.number(&transaction, &me).context(CONTEXT)?)),
-            None => None,
-        };
-        self.people.rings_are_stale();
-        self.people.set_private_mutes(Mutes::default());
-        if owner != name {
-            transaction
+        let before = self.people.me;
+        let changed = self.write(|writer| {
+            writer.people.me = match me {
+                Some(me) => Some((me, writer.person(&me)?)),
+                None => None,
+            };
+            writer.people.rings_are_stale();
+            if owner == name {
+                return Ok(());
+            }
+            writer
+                .db
                 .execute("DELETE FROM notification", [])
                 .context(CONTEXT)?;
-            set_setting(&transaction, OWNER, name.as_deref()).context(CONTEXT)?;
-            set_setting(&transaction, READ_UNTIL, None).context(CONTEXT)?;
-            let mut writer = Writer::new(&transaction, &mut self.people);
+            set_setting(writer.db, OWNER, name.as_deref()).context(CONTEXT)?;
+            set_setting(writer.db, READ_UNTIL, None).context(CONTEXT)?;
             let mut after = -1;
-            while let Some(last) = notify_chunk(&mut writer, after)? {
+            while let Some(last) = notify_chunk(writer, after)? {
                 after = last;
             }
-            self.changes.queries.append(&mut writer.finish()?.queries);
+            Ok(())
+        });
+        match changed {
+            Ok(()) => self.people.set_private_mutes(Mutes::default()),
+            Err(_) => self.people.me = before,
         }
-        transaction.commit().context(CONTEXT)
+        changed
     }
 
     pub(super) fn addressable(

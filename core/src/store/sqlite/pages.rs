@@ -188,11 +188,11 @@ impl SqliteStore {
             let places = next(before, many).context(CONTEXT)?;
             let ended = places.len() < many;
             for place in places {
+                before = place;
+                looked_at += 1;
                 let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
                     continue;
                 };
-                before = place;
-                looked_at += 1;
                 let cursor = Cursor {
                     created_at: entry.event.created_at.as_secs(),
                     id: entry.event.id,

@@ -21,11 +21,15 @@ const STRANGERS_SHARE: u64 = 8;
 
 pub(super) const FIND: &str = "SELECT no FROM person WHERE key = ?1";
 pub(super) const ADD: &str = "INSERT INTO person (key) VALUES (?1)";
-pub(super) const RING_AND_USE: &str = "SELECT ring, bytes FROM person WHERE no = ?1";
+pub(super) const RING_AND_USE: &str = "SELECT ring, bytes + memory FROM person WHERE no = ?1";
 pub(super) const USED: &str =
     "SELECT ring, sum(events), sum(bytes) FROM person WHERE events > 0 GROUP BY ring";
 pub(super) const BUDGETS: &str = "SELECT ring, events, bytes, age FROM budget";
 pub(super) const COUNT_GONE: &str = "SELECT count(*) FROM gone";
+/// Names of the store's own settings begin like this one.
+const SALT: &str = "SELECT value FROM setting WHERE name = 'store.salt'";
+const MAKE_SALT: &str =
+    "INSERT OR IGNORE INTO setting (name, value) VALUES ('store.salt', CAST(random() AS TEXT))";
 /// Everybody is a stranger but for these, by the index on `ring`.
 pub(super) const REFRESH_RINGS: [&str; 5] = [
     "UPDATE person SET ring = 5 WHERE ring < 5",
@@ -44,6 +48,8 @@ pub(super) const REFRESH_RINGS: [&str; 5] = [
 #[derive(Debug, Default)]
 pub(super) struct People {
     pub(super) me: Option<(PublicKey, i64)>,
+    /// This database's own random number.
+    pub(super) salt: u64,
     /// Rows of `gone`.
     pub(super) gone: u32,
     numbers: RefCell<HashMap<PublicKey, i64>>,
@@ -58,7 +64,12 @@ impl People {
     /// Reads what is kept in memory.
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
         let gone = db.query_row(COUNT_GONE, [], |row| row.get(0))?;
+        // A full disk does not keep the store from opening.
+        let _ = db.execute(MAKE_SALT, []);
+        let salt: Option<String> = db.query_row(SALT, [], |row| row.get(0)).optional()?;
+        let salt: Option<i64> = salt.and_then(|salt| salt.parse().ok());
         Ok(Self {
+            salt: salt.unwrap_or_default().cast_unsigned(),
             gone,
             stale_rings: Cell::new(true),
             ..Self::default()
@@ -69,8 +80,11 @@ impl People {
     pub(super) fn forget(&mut self, db: &Connection) -> rusqlite::Result<()> {
         *self = Self {
             me: self.me,
+            salt: self.salt,
+            gone: db.query_row(COUNT_GONE, [], |row| row.get(0))?,
+            stale_rings: self.stale_rings.clone(),
             private_mutes: std::mem::take(&mut self.private_mutes),
-            ..Self::load(db)?
+            ..Self::default()
         };
         Ok(())
     }
@@ -128,11 +142,36 @@ impl People {
         self.stale_rings.set(true);
     }
 
+    /// A follow list changed: those of the own and of followed people say who is near.
+    pub(super) fn follows_changed(&self, db: &Connection, author: i64) -> rusqlite::Result<()> {
+        let near = |ring| ring < Ring::RoomMember;
+        if author == self.my_number() || near(self.ring_and_use(db, author)?.0) {
+            self.rings_are_stale();
+        }
+        Ok(())
+    }
+
+    fn ring_and_use(&self, db: &Connection, person: i64) -> rusqlite::Result<(Ring, u64)> {
+        let found = db
+            .prepare_cached(RING_AND_USE)?
+            .query_row([person], |row| Ok((ring(row.get(0)?), unsigned(row, 1)?)))
+            .optional()?;
+        Ok(found.unwrap_or((Ring::Stranger, 0)))
+    }
+
     /// Brings `person.ring` up to date.
     pub(super) fn refresh_rings(&self, db: &Connection) -> rusqlite::Result<()> {
         if !self.stale_rings.get() {
             return Ok(());
         }
+        match self.write_rings(db) {
+            // Who was near is near enough until there is room to write it.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => Ok(()),
+            written => written,
+        }
+    }
+
+    fn write_rings(&self, db: &Connection) -> rusqlite::Result<()> {
         let transaction = db.unchecked_transaction()?;
         let me = self.my_number();
         for (step, sql) in REFRESH_RINGS.iter().enumerate() {
@@ -182,14 +221,10 @@ impl People {
         if self.is_me(key) {
             return Ok(true);
         }
-        let known = match self.find(db, key)? {
-            Some(number) => db
-                .prepare_cached(RING_AND_USE)?
-                .query_row([number], |row| Ok((ring(row.get(0)?), unsigned(row, 1)?)))
-                .optional()?,
-            None => None,
+        let (ring, own) = match self.find(db, key)? {
+            Some(number) => self.ring_and_use(db, number)?,
+            None => (Ring::Stranger, 0),
         };
-        let (ring, own) = known.unwrap_or((Ring::Stranger, 0));
         let budget = self.budget(db, ring)?;
         let used = self.usage(db, ring)?;
         let within =

@@ -7,12 +7,14 @@
 use nostr::prelude::EventId;
 
 const BITS: u32 = 16;
+/// Seconds of places before the epoch: an event of the first second may have to move as well.
+const BEFORE: i64 = 1 << (FAR + 1);
 /// Neighbouring places that are tried; then places twice as far away each time.
 const NEAR: i64 = 32;
 /// Doublings: about nine hours at most.
 const FAR: u32 = 16;
 /// Places tried at each distance.
-const TRIES: u64 = 4;
+const TRIES: u64 = 8;
 /// How far before its best place an event may stand.
 pub(super) const FARTHEST: i64 = 1 << (BITS + FAR);
 
@@ -25,16 +27,20 @@ pub(super) fn place(created_at: u64, id: &EventId) -> i64 {
 
 /// The lowest place of a second. Seconds beyond what fits count as the last one; none such is stored.
 pub(super) fn first_of(second: u64) -> i64 {
-    i64::try_from(second).unwrap_or(i64::MAX).min(i64::MAX >> BITS) << BITS
+    let second = i64::try_from(second).unwrap_or(i64::MAX).saturating_add(BEFORE);
+    second.min(i64::MAX >> BITS) << BITS
 }
 
 /// The second that a place stands for.
 pub(super) fn second_of(place: i64) -> u64 {
-    u64::try_from(place >> BITS).unwrap_or(0)
+    u64::try_from((place >> BITS) - BEFORE).unwrap_or(0)
 }
 
 /// The places to try, best first.
-pub(super) fn candidates(created_at: u64, id: &EventId) -> impl Iterator<Item = i64> {
+///
+/// `salt` is this database's own: what nobody else knows decides where a crowd goes, so nobody can fill all places that
+/// an event may take.
+pub(super) fn candidates(created_at: u64, id: &EventId, salt: u64) -> impl Iterator<Item = i64> {
     let best = place(created_at, id);
     // Which of the places farther away depends on the rest of the id, so that a crowd spreads out.
     let mut rest = [0; 8];
@@ -43,7 +49,7 @@ pub(super) fn candidates(created_at: u64, id: &EventId) -> impl Iterator<Item = 
     let far = (0..FAR).flat_map(move |step| {
         let reach = 1 << (BITS + step);
         (0..TRIES).map(move |again| {
-            let mixed = (rest ^ again)
+            let mixed = (rest ^ salt ^ again)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 .rotate_left(step * 3);
             best - 1 - (mixed % reach).cast_signed()
@@ -83,7 +89,7 @@ mod tests {
             let mut bytes = [0; 32];
             bytes[4..8].copy_from_slice(&n.wrapping_mul(2_654_435_761).to_be_bytes());
             let id = EventId::from_byte_array(bytes);
-            let (steps, place) = candidates(at, &id)
+            let (steps, place) = candidates(at, &id, 7)
                 .enumerate()
                 .find(|(_, place)| !taken.contains(place))
                 .unwrap();
@@ -92,5 +98,17 @@ mod tests {
             taken.insert(place);
         }
         assert!(longest < 96, "{longest}");
+    }
+
+    #[test]
+    fn the_first_second_has_places_to_move_to() {
+        let id = EventId::from_byte_array([0xff; 32]);
+        let places: Vec<i64> = candidates(0, &id, 1).collect();
+        assert!(places.len() > 100 && places.iter().all(|place| *place > 0));
+        assert_ne!(
+            places,
+            candidates(0, &id, 2).collect::<Vec<_>>(),
+            "by the database's own salt"
+        );
     }
 }

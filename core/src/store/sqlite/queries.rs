@@ -46,8 +46,6 @@ pub(super) const ITEMS: &str = "SELECT seq, id, moved, kind FROM event WHERE seq
 /// Ranges of `event_by_author`.
 pub(super) const ITEMS_OF: &str = "SELECT seq, id, moved, kind FROM event
     WHERE author = ?3 AND class IN (0, 1, 2) AND seq >= ?1 AND seq < ?2";
-/// By the key of `body`.
-pub(super) const SIZE: &str = "SELECT length(data) FROM body WHERE seq = ?1";
 /// By the key of `setting`.
 pub(super) const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
 
@@ -141,7 +139,13 @@ pub(super) fn vanished_until(db: &Connection, author: i64) -> rusqlite::Result<O
 
 /// A stored event by its place.
 pub(super) fn stored_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
-    db.prepare_cached(ENTRY)?.query_row([seq], to_stored).optional()
+    match db.prepare_cached(ENTRY)?.query_row([seq], to_stored).optional() {
+        Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+            tracing::error!(seq, %error, "a stored event is damaged");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 /// A stored event by its id.
@@ -150,11 +154,6 @@ pub(super) fn stored(db: &Connection, id: &EventId) -> rusqlite::Result<Option<S
         Some(seq) => stored_at(db, seq),
         None => Ok(None),
     }
-}
-
-/// Bytes of a stored event's body.
-pub(super) fn size_of(db: &Connection, seq: i64) -> rusqlite::Result<u64> {
-    db.prepare_cached(SIZE)?.query_row([seq], |row| unsigned(row, 0))
 }
 
 pub(super) fn counts(db: &Connection, id: &EventId) -> rusqlite::Result<Counts> {

@@ -1,12 +1,15 @@
 //! Room: what takes it, what is dropped when there is too little, and giving it back.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
 use nostr::prelude::{Event, EventId, PublicKey};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Context;
 use super::people::ring;
 use super::queries::{self, number, seconds, unsigned};
-use super::tables::Writer;
+use super::tables::{Writer, size};
 use super::{SqliteStore, place};
 use crate::social::Ring;
 use crate::store::{Changes, Cursor, MAX_REPORTED, StorageReport, StoreError, Usage};
@@ -21,7 +24,9 @@ const BELOW: f64 = 0.95;
 const PAGES: i64 = 1_024;
 /// Steps in which room is made, and events that each drops.
 const MAX_ROOM_MADE: usize = 20;
-const ROOM_EVENTS: u64 = 50;
+const ROOM_EVENTS: usize = 50;
+/// Bytes of what is remembered of strangers of whom nothing else is here.
+const MAX_REMEMBERED: i64 = 8 * 1024 * 1024;
 /// Bytes set aside for when the disk is full.
 const RESERVE: i64 = 256 * 1024;
 /// People who are looked at for events past their age, per call.
@@ -31,22 +36,35 @@ const PEOPLE_AT_ONCE: usize = 2_000;
 pub(super) const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
 /// The end of a range of `person_by_use`.
 pub(super) const HEAVIEST: &str = "SELECT no, bytes FROM person WHERE ring = ?1 AND no <> ?2 AND events > 0
-    ORDER BY bytes DESC LIMIT 2";
+    ORDER BY bytes DESC LIMIT ?3";
 /// The start of ranges of `event_by_author`.
 pub(super) const OLDEST: &str =
-    "SELECT seq FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
+    "SELECT seq, kind IN (0, 3, 5, 62) FROM event WHERE author = ?1 AND class = ?2 ORDER BY seq LIMIT ?3";
 /// The people table from a person on: most are strangers, whose age is what mostly matters.
 pub(super) const MEMBERS: &str =
     "SELECT no FROM person WHERE +ring = ?1 AND no > ?2 AND events > 0 AND no <> ?4
     ORDER BY no LIMIT ?3";
-/// Those whom nothing refers to any more, after a person: by the keys of the tables named.
-pub(super) const UNUSED: &str = "SELECT no FROM person WHERE no > ?1 AND events = 0 AND ring = 5
+/// Strangers of whom nothing is stored and nothing remembered, after a person: by the keys of the tables named.
+pub(super) const UNUSED: &str =
+    "SELECT no FROM person WHERE no > ?1 AND events = 0 AND +ring = 5 AND no <> ?2
     AND NOT EXISTS (SELECT 1 FROM follow WHERE followed = no)
     AND NOT EXISTS (SELECT 1 FROM latest WHERE author = no)
     AND NOT EXISTS (SELECT 1 FROM forgotten WHERE author = no)
     AND NOT EXISTS (SELECT 1 FROM vanished WHERE author = no)
-    AND NOT EXISTS (SELECT 1 FROM notification WHERE who = no)
-    ORDER BY no LIMIT ?2";
+    AND NOT EXISTS (SELECT 1 FROM tombstone WHERE author = no)
+    AND NOT EXISTS (SELECT 1 FROM notification WHERE who = no AND cause >= 5)
+    ORDER BY no LIMIT ?3";
+/// What is remembered of strangers of whom nothing is stored any more.
+pub(super) const REMEMBERED: &str =
+    "SELECT no, memory FROM person WHERE events = 0 AND ring = 5 AND memory > 0 AND no <> ?1";
+/// Each by the key of its table.
+const FORGET_STRANGER: [&str; 5] = [
+    "DELETE FROM latest WHERE author = ?1",
+    "DELETE FROM forgotten WHERE author = ?1",
+    "DELETE FROM vanished WHERE author = ?1",
+    "DELETE FROM tombstone WHERE author = ?1",
+    "UPDATE person SET memory = 0 WHERE no = ?1",
+];
 pub(super) const BY_KIND: &str =
     "SELECT kind, events, bytes FROM kind_use WHERE events > 0 ORDER BY bytes DESC";
 /// The ends of the ranges of `person_by_use`, ring by ring.
@@ -74,9 +92,12 @@ impl SqliteStore {
         self.drop_events(&expired)?;
         for ring in Ring::ALL {
             if ring != Ring::Me && !more {
-                more = self.drop_old(ring, now)? || self.drop_heaviest(ring)?;
+                let old = self.drop_old(ring, now)?;
+                more = self.drop_heaviest(ring)? || old;
             }
         }
+        self.drop_unused_people()?;
+        self.forget_strangers()?;
         Ok(more)
     }
 
@@ -104,7 +125,9 @@ impl SqliteStore {
         for person in &people {
             for class in 0..3 {
                 let oldest = oldest(&self.connection, *person, class, MAX_DROPPED).context(CONTEXT)?;
-                old.extend(oldest.into_iter().take_while(|seq| *seq < end));
+                // Names, follow lists and what was asked to be forgotten do not grow old.
+                let past = oldest.into_iter().take_while(|(seq, _)| *seq < end);
+                old.extend(past.filter(|(_, lasting)| !lasting).map(|(seq, _)| seq));
             }
             if old.len() >= MAX_DROPPED {
                 break;
@@ -117,72 +140,58 @@ impl SqliteStore {
         Ok(more)
     }
 
-    /// While a ring is over its budget: those who take most lose their oldest, down to those who take next to most.
+    /// While a ring is over its budget: who takes most loses the oldest, one event after the other.
     fn drop_heaviest(&mut self, ring: Ring) -> Result<bool, StoreError> {
         let budget = self.people.budget(&self.connection, ring).context(CONTEXT)?;
-        let used = self.people.usage(&self.connection, ring).context(CONTEXT)?;
+        let mut used = self.people.usage(&self.connection, ring).context(CONTEXT)?;
         let over = |used: u64, most: Option<u64>| most.is_some_and(|most| used > most);
         if !over(used.events, budget.events) && !over(used.bytes, budget.bytes) {
             return Ok(false);
         }
         let goal = |most: Option<u64>| most.map(|most| (most as f64 * BELOW) as u64);
         let (events, bytes) = (goal(budget.events), goal(budget.bytes));
-        let mut dropped = 0;
-        while dropped < MAX_DROPPED {
-            let used = self.people.usage(&self.connection, ring).context(CONTEXT)?;
-            let too_much = [(used.events, events), (used.bytes, bytes)].map(|(used, goal)| match goal {
-                Some(goal) if used > goal => used - goal,
-                _ => 0,
-            });
-            let heaviest: Vec<(i64, u64)> = {
-                let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
-                let rows = statement.query_map([i64::from(ring as u8), self.people.my_number()], |row| {
-                    Ok((row.get(0)?, unsigned(row, 1)?))
-                });
-                rows.and_then(Iterator::collect).context(CONTEXT)?
-            };
-            let (Some((person, theirs)), true) = (heaviest.first(), too_much.iter().any(|much| *much > 0))
-            else {
+        let mut heaviest: BinaryHeap<(u64, i64)> = self.heaviest(ring)?.into();
+        let mut ahead: HashMap<i64, VecDeque<i64>> = HashMap::new();
+        let mut victims = Vec::new();
+        while victims.len() < MAX_DROPPED && (over(used.events, events) || over(used.bytes, bytes)) {
+            let Some((weight, person)) = heaviest.pop() else {
                 break;
             };
-            let next = heaviest.get(1).map_or(0, |(_, bytes)| *bytes);
-            let victims = self.oldest_of(
-                *person,
-                too_much,
-                theirs.saturating_sub(next),
-                MAX_DROPPED - dropped,
-            )?;
-            if victims.is_empty() {
-                break;
-            }
-            self.drop_events(&victims)?;
-            dropped += victims.len();
+            let oldest = match ahead.entry(person) {
+                Entry::Occupied(found) => found.into_mut(),
+                Entry::Vacant(empty) => empty.insert(self.oldest_of(person, MAX_DROPPED)?.into()),
+            };
+            let Some(seq) = oldest.pop_front() else {
+                continue;
+            };
+            let stored = queries::stored_at(&self.connection, seq).context(CONTEXT)?;
+            let size = stored.map_or(0, |stored| size(&stored.event, stored.body_bytes)) as u64;
+            victims.push(seq);
+            used.events = used.events.saturating_sub(1);
+            used.bytes = used.bytes.saturating_sub(size);
+            heaviest.push((weight.saturating_sub(size), person));
         }
-        Ok(dropped >= MAX_DROPPED)
+        self.drop_events(&victims)?;
+        Ok(victims.len() >= MAX_DROPPED)
     }
 
-    /// The oldest events of a person that together are at least so many, or so large as that or as `lead`; one at
-    /// least.
-    fn oldest_of(
-        &self,
-        person: i64,
-        [events, bytes]: [u64; 2],
-        lead: u64,
-        most: usize,
-    ) -> Result<Vec<i64>, StoreError> {
+    /// Those who take most of a ring, with what they take.
+    fn heaviest(&self, ring: Ring) -> Result<Vec<(u64, i64)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
+        let params = params![ring as u8, self.people.my_number(), number(MAX_DROPPED)];
+        let rows = statement.query_map(params, |row| Ok((unsigned(row, 1)?, row.get(0)?)));
+        rows.and_then(Iterator::collect).context(CONTEXT)
+    }
+
+    /// A person's oldest events; names, follow lists and what was asked to be forgotten come last.
+    fn oldest_of(&self, person: i64, most: usize) -> Result<Vec<i64>, StoreError> {
         let mut all = Vec::new();
         for class in 0..3 {
             all.extend(oldest(&self.connection, person, class, most).context(CONTEXT)?);
         }
-        all.sort_unstable();
+        all.sort_unstable_by_key(|(seq, lasting)| (*lasting, *seq));
         all.truncate(most);
-        let mut size = 0;
-        let enough = all.iter().enumerate().position(|(n, seq)| {
-            size += queries::size_of(&self.connection, *seq).unwrap_or(0);
-            n as u64 + 1 >= events.max(1) && (bytes == 0 || size >= bytes) || size > lead
-        });
-        all.truncate(enough.map_or(all.len(), |n| n + 1));
-        Ok(all)
+        Ok(all.into_iter().map(|(seq, _)| seq).collect())
     }
 
     fn drop_events(&mut self, places: &[i64]) -> Result<(), StoreError> {
@@ -202,11 +211,18 @@ impl SqliteStore {
     /// Frees some room at once, for an own event that finds the disk full: with the reserve, events of those farthest
     /// from the person are dropped until there is as much again. False when there is nothing left to drop.
     pub(super) fn make_room(&mut self) -> Result<bool, StoreError> {
-        let mut freed = self
+        // Not overwritten page by page, which would take the very space that is missing.
+        self.connection
+            .pragma_update(None, "secure_delete", "OFF")
+            .context(CONTEXT)?;
+        let freed = self
             .connection
             .execute("DELETE FROM reserve", [])
-            .context(CONTEXT)?
-            > 0;
+            .context(CONTEXT);
+        self.connection
+            .pragma_update(None, "secure_delete", "ON")
+            .context(CONTEXT)?;
+        let mut freed = freed? > 0;
         for _ in 0..MAX_ROOM_MADE {
             if self.free_bytes()? >= RESERVE * 2 {
                 break;
@@ -214,7 +230,7 @@ impl SqliteStore {
             let Some(person) = self.farthest()? else {
                 break;
             };
-            let victims = self.oldest_of(person, [ROOM_EVENTS, 0], u64::MAX, ROOM_EVENTS as usize)?;
+            let victims = self.oldest_of(person, ROOM_EVENTS)?;
             self.drop_events(&victims)?;
             freed |= !victims.is_empty();
         }
@@ -224,11 +240,8 @@ impl SqliteStore {
     /// Who takes most of the farthest ring that has anything.
     fn farthest(&self) -> Result<Option<i64>, StoreError> {
         for ring in Ring::ALL.into_iter().rev().filter(|ring| *ring != Ring::Me) {
-            let mut statement = self.connection.prepare_cached(HEAVIEST).context(CONTEXT)?;
-            let params = [i64::from(ring as u8), self.people.my_number()];
-            let mut rows = statement.query(params).context(CONTEXT)?;
-            if let Some(row) = rows.next().context(CONTEXT)? {
-                return row.get(0).map(Some).context(CONTEXT);
+            if let Some((_, person)) = self.heaviest(ring)?.first() {
+                return Ok(Some(*person));
             }
         }
         Ok(None)
@@ -278,10 +291,13 @@ impl SqliteStore {
 
     pub(super) fn give_back(&mut self) -> Result<bool, StoreError> {
         const CONTEXT: &str = "giving space back";
-        self.drop_unused_people()?;
-        self.connection
-            .execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))
-            .context(CONTEXT)?;
+        {
+            // One page for each step of the statement.
+            let vacuum = format!("PRAGMA incremental_vacuum({PAGES})");
+            let mut statement = self.connection.prepare(&vacuum).context(CONTEXT)?;
+            let mut rows = statement.query([]).context(CONTEXT)?;
+            while rows.next().context(CONTEXT)?.is_some() {}
+        }
         let free: i64 = self
             .connection
             .pragma_query_value(None, "freelist_count", |row| row.get(0))
@@ -294,7 +310,9 @@ impl SqliteStore {
         let after = self.tidied[Ring::Me as usize];
         let unused: Vec<i64> = {
             let mut statement = self.connection.prepare_cached(UNUSED).context(CONTEXT)?;
-            let rows = statement.query_map([after, number(MAX_DROPPED)], |row| row.get(0));
+            let rows = statement.query_map([after, self.people.my_number(), number(MAX_DROPPED)], |row| {
+                row.get(0)
+            });
             rows.and_then(Iterator::collect).context(CONTEXT)?
         };
         self.tidied[Ring::Me as usize] = unused
@@ -316,6 +334,27 @@ impl SqliteStore {
         transaction.commit().context(CONTEXT)?;
         self.people.forget_numbers();
         Ok(())
+    }
+
+    /// What is remembered of strangers of whom nothing else is here gives way when there is too much of it: keys cost
+    /// nothing, and each could leave some.
+    fn forget_strangers(&mut self) -> Result<(), StoreError> {
+        let remembered: Vec<(i64, i64)> = {
+            let mut statement = self.connection.prepare_cached(REMEMBERED).context(CONTEXT)?;
+            let rows = statement.query_map([self.people.my_number()], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        if remembered.iter().map(|(_, bytes)| bytes).sum::<i64>() <= MAX_REMEMBERED {
+            return Ok(());
+        }
+        self.write(|writer| {
+            for (person, _) in remembered.iter().take(MAX_DROPPED) {
+                for sql in FORGET_STRANGER {
+                    super::tables::execute(writer.db, sql, [person]).context(CONTEXT)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     pub(super) fn storage(&self) -> Result<StorageReport, StoreError> {
@@ -471,8 +510,11 @@ impl SqliteStore {
     }
 }
 
-fn oldest(db: &Connection, person: i64, class: i64, most: usize) -> rusqlite::Result<Vec<i64>> {
+/// The places of a person's oldest events of a class, and whether each is of a kind that is kept longest.
+fn oldest(db: &Connection, person: i64, class: i64, most: usize) -> rusqlite::Result<Vec<(i64, bool)>> {
     db.prepare_cached(OLDEST)?
-        .query_map(params![person, class, number(most)], |row| row.get(0))?
+        .query_map(params![person, class, number(most)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
         .collect()
 }

@@ -20,6 +20,8 @@ const MAX_QUERIES: usize = 500;
 const MAX_GONE: u32 = 300_000;
 /// What an event takes besides its body: its row and its index entries, about.
 const ROW_BYTES: usize = 120;
+/// What a deleted id or address takes that is remembered.
+const MEMORY_BYTES: usize = 80;
 /// What a line of a follow list takes.
 const FOLLOW_BYTES: usize = 24;
 
@@ -67,7 +69,7 @@ pub(super) const INSERT_GONE: &str = "INSERT OR IGNORE INTO gone (id) VALUES (?1
 pub(super) const FORGET_GONE: &str = "DELETE FROM gone";
 /// A random eighth of them.
 pub(super) const PRUNE_GONE: &str = "DELETE FROM gone WHERE id BETWEEN ?1 AND ?2";
-pub(super) const INSERT_TOMBSTONE: &str = "INSERT OR IGNORE INTO tombstone (target, author) VALUES (?1, ?2)";
+pub(super) const INSERT_TOMBSTONE: &str = "INSERT OR IGNORE INTO tombstone (author, target) VALUES (?1, ?2)";
 pub(super) const SET_LATEST: &str =
     "INSERT INTO latest (author, kind, identifier, created_at, id) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (author, kind, identifier) DO UPDATE SET created_at = excluded.created_at, id = excluded.id";
@@ -85,7 +87,8 @@ pub(super) const INSERT_FOLLOW: &str =
     "INSERT INTO follow (follower, position, followed) VALUES (?1, ?2, ?3)";
 pub(super) const DELETE_FOLLOWS: &str = "DELETE FROM follow WHERE follower = ?1";
 pub(super) const ADD_USE: &str =
-    "UPDATE person SET notes = notes + ?2, events = events + ?3, bytes = bytes + ?4 WHERE no = ?1
+    "UPDATE person SET notes = notes + ?2, events = events + ?3, bytes = bytes + ?4,
+    memory = memory + ?5 WHERE no = ?1
     RETURNING ring";
 pub(super) const ADD_KIND_USE: &str = "INSERT INTO kind_use (kind, events, bytes) VALUES (?1, ?2, ?3)
     ON CONFLICT (kind) DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes";
@@ -109,6 +112,7 @@ struct Delta {
     notes: i64,
     events: i64,
     bytes: i64,
+    memory: i64,
 }
 
 /// A transaction that the caller commits after [`Writer::finish`].
@@ -143,6 +147,9 @@ impl<'a> Writer<'a> {
             self.run(INSERT_WORDS, params![seq, text])?;
         }
         for (target, [replies, thread, reposts, quotes, reactions]) in std::mem::take(&mut self.tallies) {
+            if [replies, thread, reposts, quotes, reactions] == [0; 5] {
+                continue;
+            }
             self.run(
                 ADD_TALLY,
                 params![target, replies, thread, reposts, quotes, reactions],
@@ -154,9 +161,15 @@ impl<'a> Writer<'a> {
                 self.run(DELETE_EMPTY_TALLY, [target])?;
             }
         }
-        for (person, Delta { notes, events, bytes }) in std::mem::take(&mut self.used) {
-            let ring: Option<u8> =
-                self.get(ADD_USE, params![person, notes, events, bytes], |row| row.get(0))?;
+        for (person, delta) in std::mem::take(&mut self.used) {
+            let Delta {
+                notes,
+                events,
+                bytes,
+                memory,
+            } = delta;
+            let params = params![person, notes, events, bytes, memory];
+            let ring: Option<u8> = self.get(ADD_USE, params, |row| row.get(0))?;
             self.people.used(ring, events, bytes);
         }
         for (kind, Delta { events, bytes, .. }) in std::mem::take(&mut self.kinds) {
@@ -342,10 +355,9 @@ impl<'a> Writer<'a> {
                 }
                 if self.is_me(author) {
                     // What was dropped of a stranger is wanted of somebody who is followed.
-                    self.run(FORGET_GONE, [])?;
-                    self.people.gone = 0;
+                    self.forget_gone()?;
                 }
-                self.people.rings_are_stale();
+                self.people.follows_changed(self.db, author).context(CONTEXT)?;
                 self.changed(Query::Follows(event.pubkey));
             }
             Kind::MuteList if self.is_me(author) => {
@@ -369,7 +381,7 @@ impl<'a> Writer<'a> {
                 if self.run(HIDE_FOLLOWER, [author])? > 0 {
                     self.changed(Query::Notifications);
                 }
-                self.people.rings_are_stale();
+                self.people.follows_changed(self.db, author).context(CONTEXT)?;
                 self.changed(Query::Follows(event.pubkey));
             }
             Kind::MuteList if self.is_me(author) => {
@@ -412,12 +424,7 @@ impl<'a> Writer<'a> {
     }
 
     fn account(&mut self, event: &Event, author: i64, body_bytes: usize, sign: i64) {
-        let follows = if event.kind == Kind::ContactList {
-            event.tags.len()
-        } else {
-            0
-        };
-        let bytes = number(body_bytes + ROW_BYTES + follows * FOLLOW_BYTES);
+        let bytes = number(size(event, body_bytes));
         let used = self.used.entry(author).or_default();
         used.notes += sign * i64::from(event.kind == Kind::TextNote);
         used.events += sign;
@@ -425,6 +432,18 @@ impl<'a> Writer<'a> {
         let kind = self.kinds.entry(event.kind.as_u16()).or_default();
         kind.events += sign;
         kind.bytes += sign * bytes;
+    }
+
+    /// What is remembered of an author's events beyond the events: it counts for as long as anything of theirs is here.
+    fn account_memory(&mut self, author: i64, bytes: usize) {
+        self.used.entry(author).or_default().memory += number(bytes);
+    }
+
+    /// Everything is wanted again that peers have.
+    pub(super) fn forget_gone(&mut self) -> Result<(), StoreError> {
+        self.run(FORGET_GONE, [])?;
+        self.people.gone = 0;
+        Ok(())
     }
 
     /// Removes a stored event with everything that was made from it.
@@ -452,8 +471,10 @@ impl Tables for Writer<'_> {
 
     fn tombstone(&mut self, id: &EventId, author: &PublicKey) -> Result<(), StoreError> {
         let author = self.person(author)?;
-        self.run(INSERT_TOMBSTONE, params![id.as_bytes(), author])
-            .map(drop)
+        if self.run(INSERT_TOMBSTONE, params![author, id.as_bytes()])? > 0 {
+            self.account_memory(author, MEMORY_BYTES);
+        }
+        Ok(())
     }
 
     fn forgotten_until(&self, address: &Address) -> Result<Option<u64>, StoreError> {
@@ -466,7 +487,9 @@ impl Tables for Writer<'_> {
     fn forget_until(&mut self, address: &Address, until: u64) -> Result<(), StoreError> {
         let author = self.person(&address.author)?;
         let params = params![author, address.kind.as_u16(), address.identifier, seconds(until)];
-        self.run(SET_FORGOTTEN, params).map(drop)
+        self.run(SET_FORGOTTEN, params)?;
+        self.account_memory(author, MEMORY_BYTES + address.identifier.len());
+        Ok(())
     }
 
     fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError> {
@@ -505,6 +528,13 @@ impl Tables for Writer<'_> {
     fn set_latest(&mut self, address: &Address, version: Version) -> Result<(), StoreError> {
         let Version { created_at, id } = version;
         let author = self.person(&address.author)?;
+        if address.kind.is_addressable()
+            && queries::latest(self.db, author, address)
+                .context(CONTEXT)?
+                .is_none()
+        {
+            self.account_memory(author, MEMORY_BYTES + address.identifier.len());
+        }
         let params = params![
             author,
             address.kind.as_u16(),
@@ -530,7 +560,7 @@ impl Tables for Writer<'_> {
         };
         let media = i64::from(event.kind == Kind::TextNote && !references.media.is_empty());
         let mut seq = None;
-        for place in place::candidates(created_at, &event.id) {
+        for place in place::candidates(created_at, &event.id, self.people.salt) {
             let moved = (place::second_of(place) != created_at).then(|| seconds(created_at));
             let params: [&dyn ToSql; 7] = [
                 &place,
@@ -599,6 +629,22 @@ impl Tables for Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// What an event takes, indices included, about.
+pub(super) fn size(event: &Event, body_bytes: usize) -> usize {
+    let follows = if event.kind == Kind::ContactList {
+        event.tags.len()
+    } else {
+        0
+    };
+    // The search's index of a text is about as large as the text.
+    let words = if event.kind == Kind::TextNote {
+        event.content.len()
+    } else {
+        0
+    };
+    body_bytes + ROW_BYTES + follows * FOLLOW_BYTES + words
 }
 
 pub(super) fn set_setting(db: &Connection, name: &str, value: Option<&str>) -> rusqlite::Result<()> {

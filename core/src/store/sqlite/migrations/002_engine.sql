@@ -17,7 +17,8 @@ CREATE TABLE person (
     ring   INTEGER NOT NULL DEFAULT 5,   -- social::Ring; brought up to date before it is read
     notes  INTEGER NOT NULL DEFAULT 0,
     events INTEGER NOT NULL DEFAULT 0,
-    bytes  INTEGER NOT NULL DEFAULT 0
+    bytes  INTEGER NOT NULL DEFAULT 0,
+    memory INTEGER NOT NULL DEFAULT 0    -- bytes of what is remembered of events that are gone
 ) STRICT;
 
 -- Who takes most of a ring's budget; the members of a ring.
@@ -145,9 +146,9 @@ CREATE TABLE vanished (
 
 -- Who asked to forget what. Binding for the author's own events only, which may arrive later.
 CREATE TABLE tombstone (
-    target BLOB    NOT NULL CHECK (length(target) = 32),
     author INTEGER NOT NULL,
-    PRIMARY KEY (target, author)
+    target BLOB    NOT NULL CHECK (length(target) = 32),
+    PRIMARY KEY (author, target)
 ) STRICT, WITHOUT ROWID;
 
 -- Verified events that are not wanted again: deleted, superseded, dropped for space. Only to save fetching them: the
