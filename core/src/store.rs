@@ -518,43 +518,25 @@ pub trait Store {
     // Whose device this is
 
     /// Tells whose device this is: whose data is never dropped, whose notifications, mutes and follows count.
-    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
-        let _ = me;
-        Ok(())
-    }
+    fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError>;
 
     /// The part of the own mute list that the store cannot read itself: it is encrypted to its author.
-    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError> {
-        let _ = mutes;
-        Ok(())
-    }
+    fn set_private_mutes(&mut self, mutes: Mutes) -> Result<(), StoreError>;
 
     /// How near a person is to the person of this device.
-    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError> {
-        let _ = person;
-        todo()
-    }
+    fn ring(&self, person: &PublicKey) -> Result<Ring, StoreError>;
 
     /// The people of a ring, at most `limit`.
-    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError> {
-        let _ = (ring, limit);
-        todo()
-    }
+    fn people_of(&self, ring: Ring, limit: usize) -> Result<Vec<PublicKey>, StoreError>;
 
     /// Who follows a person, as far as known here, at most `limit`; and how many there are.
-    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError> {
-        let _ = (person, limit);
-        todo()
-    }
+    fn followers(&self, person: &PublicKey, limit: usize) -> Result<(Vec<PublicKey>, u64), StoreError>;
 
     // What the interface shows. Muted people, words and threads (NIP-51) are left out everywhere but on a person's
     // own page.
 
     /// A page of notes with a hashtag (in any case), newest first.
-    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let _ = (tag, before, limit);
-        todo()
-    }
+    fn hashtag(&self, tag: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// A page of a list's people's notes: an addressable follow set (NIP-51, kind 30000).
     fn list(
@@ -563,22 +545,13 @@ pub trait Store {
         name: &str,
         before: Option<Cursor>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
-        let _ = (owner, name, before, limit);
-        todo()
-    }
+    ) -> Result<Page, StoreError>;
 
     /// A note with its ancestors and a page of what is below it, after `after`.
-    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError> {
-        let _ = (id, after, limit);
-        todo()
-    }
+    fn thread(&self, id: &EventId, after: Option<Cursor>, limit: usize) -> Result<Thread, StoreError>;
 
     /// What is counted of a note.
-    fn counts(&self, id: &EventId) -> Result<Counts, StoreError> {
-        let _ = id;
-        todo()
-    }
+    fn counts(&self, id: &EventId) -> Result<Counts, StoreError>;
 
     /// Who reacted to or reposted a note.
     fn reactors(
@@ -587,10 +560,7 @@ pub trait Store {
         act: Act,
         after: Option<PublicKey>,
         limit: usize,
-    ) -> Result<Reactors, StoreError> {
-        let _ = (id, act, after, limit);
-        todo()
-    }
+    ) -> Result<Reactors, StoreError>;
 
     /// A page of what concerns the person of this device; `causes` empty means all.
     fn notifications(
@@ -598,37 +568,22 @@ pub trait Store {
         causes: &[Cause],
         before: Option<Cursor>,
         limit: usize,
-    ) -> Result<Notifications, StoreError> {
-        let _ = (causes, before, limit);
-        todo()
-    }
+    ) -> Result<Notifications, StoreError>;
 
     /// Everything up to this place has been read.
-    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError> {
-        let _ = place;
-        todo()
-    }
+    fn set_read_until(&mut self, place: Cursor) -> Result<(), StoreError>;
 
     /// A page of notes that contain every word of `text` (words of any script from one character on; Latin words by
     /// their beginning; `#tag`), newest first.
-    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let _ = (text, before, limit);
-        todo()
-    }
+    fn search_notes(&self, text: &str, before: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// People whose name or key (npub) begins with or contains `text`, nearest rings first.
-    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {
-        let _ = (text, limit);
-        todo()
-    }
+    fn search_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError>;
 
     // Room
 
     /// Sets how much of others' data is kept.
-    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError> {
-        let _ = (ring, budget);
-        todo()
-    }
+    fn set_budget(&mut self, ring: Ring, budget: Budget) -> Result<(), StoreError>;
 
     /// How much of others' data is kept.
     fn budget(&self, ring: Ring) -> Result<Budget, StoreError> {
@@ -637,44 +592,23 @@ pub trait Store {
 
     /// Drops what is past its time (NIP-40) or over the budgets, a bounded amount per call; true when there is more to do.
     /// Of a ring over its budget, the people who take most lose their oldest first.
-    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError> {
-        let _ = now;
-        Ok(false)
-    }
+    fn tidy(&mut self, now: Millis) -> Result<bool, StoreError>;
 
     /// Gives free space back to the disk, a bounded amount per call; true when there is more to do.
-    fn compact(&mut self) -> Result<bool, StoreError> {
-        todo()
-    }
+    fn compact(&mut self) -> Result<bool, StoreError>;
 
     /// Bytes that [`Store::compact`] would give back.
-    fn free_space(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
+    fn free_space(&self) -> Result<u64, StoreError>;
 
     /// What takes the space.
-    fn report(&self) -> Result<StorageReport, StoreError> {
-        todo()
-    }
+    fn report(&self) -> Result<StorageReport, StoreError>;
 
     /// Stored events in a stable order, at most `limit`, after `after`: for an export.
-    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
-        let _ = (after, limit);
-        todo()
-    }
+    fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError>;
 
     /// A small value of this device that is no event: the draft, the language, the theme.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Sets or, with `None`, forgets a setting.
     fn set_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), StoreError>;
-}
-
-/// Until both stores have it.
-fn todo<T>() -> Result<T, StoreError> {
-    Err(StoreError {
-        context: "asking",
-        reason: "not there yet".to_owned(),
-        full: false,
-    })
 }

@@ -17,6 +17,8 @@ const NEWS_SECS: u64 = 600;
 const SPOKEN: usize = 120;
 
 /// What the live region says, as data: the region puts it into the language of the moment.
+// A handful of them exist at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Spoken {
     /// These words.

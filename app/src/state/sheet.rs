@@ -7,6 +7,8 @@ use sazanami_core::PublicKey;
 use sazanami_core::store::Note;
 
 /// A dialog.
+// A handful of them exist at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sheet {
     /// A person, with their notes.

@@ -315,6 +315,10 @@ impl Store for MemoryStore {
         Ok(false)
     }
 
+    fn free_space(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     fn report(&self) -> Result<StorageReport, StoreError> {
         Ok(self.usage_report())
     }
