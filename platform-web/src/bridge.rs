@@ -26,6 +26,8 @@ pub enum ToWorker {
 }
 
 /// From the worker to the page.
+// It is written to bytes at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FromWorker {
     /// The worker listens: what was sent before this is lost.
