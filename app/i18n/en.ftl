@@ -19,6 +19,12 @@ elsewhere-text = Sazanami is running in another tab or window. One at a time kee
 elsewhere-take = Use here
 ephemeral-title = Nothing will be kept on this device.
 ephemeral-text = This browser window offers no lasting storage (a private window, perhaps). Everything works, but your key and posts are gone from here when you close it.
+recovered-title = The storage on this device was damaged.
+recovered-text = { $events ->
+    [one] One entry (post, profile, reaction) could be read and is kept.
+   *[other] { $count } entries (posts, profiles, reactions) could be read and are kept.
+} What is missing comes back from others where they hold it. The damaged file is still here.
+recovered-done = OK
 storage-full-title = The storage is full.
 storage-full-text = Your own posts are still kept; posts of others are not taken in until there is space again.
 
@@ -223,5 +229,6 @@ error-not-yours = Only your own posts can be deleted.
 error-not-here = This post is not on this device (any more).
 error-file-large = This file is too large. It can have 64 MB at most.
 error-full = There is no space left on this device. Free some and try again.
+error-damaged = The storage on this device is damaged. It is being put together again: try once more in a moment.
 error-storage = It could not be saved on this device. Try again; if it happens again, reload.
 error-stopped = Sazanami has stopped working here. Reload the page or open the app again.

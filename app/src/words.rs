@@ -20,6 +20,10 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::NotYours => t!("error-not-yours"),
         RequestError::FileTooLarge => t!("error-file-large"),
         RequestError::Full => t!("error-full"),
+        RequestError::Damaged(reason) => {
+            tracing::error!(%reason, "the storage is damaged");
+            t!("error-damaged")
+        }
         RequestError::Storage(reason) => {
             tracing::error!(%reason, "storage failed");
             t!("error-storage")

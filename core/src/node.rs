@@ -38,12 +38,12 @@ use crate::identity::{Vault, VaultError};
 use crate::mesh::{LinkBudget, Mesh};
 use crate::signaling::{IceServers, SessionId};
 use crate::social::{read_deletion, read_profile, shown_name};
-use crate::store::{Put, Store, StoreError};
+use crate::store::{OWNER, Put, Store, StoreError};
 use crate::sync::ReconcileSets;
 use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
-use api::{Change, FromNode};
+use api::{Change, FromNode, RequestError};
 use friends::Friends;
 use introductions::Retired;
 use links::Link;
@@ -129,6 +129,9 @@ pub enum StartError {
     /// The secret key's place.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The posts of a person are here, and their key is not: a new identity in its place would look like a loss.
+    #[error("the posts on this device belong to a secret key that is no longer here: put the key back")]
+    KeyLost,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -160,6 +163,7 @@ pub struct Node<S: Store> {
     network_changed: bool,
     next_tick: Millis,
     outputs: VecDeque<Output>,
+    damaged: bool,
 }
 
 impl<S: Store> Node<S> {
@@ -176,6 +180,9 @@ impl<S: Store> Node<S> {
         let mut rng = StdRng::from_seed(config.seed);
         let session = fresh_keys(&mut rng);
         let me = vault.load()?;
+        if me.is_none() && store.setting(OWNER)?.is_some() {
+            return Err(StartError::KeyLost);
+        }
         // Whose data is never dropped must be known before anything else happens.
         store.set_me(me.as_ref().map(Keys::public_key))?;
         let mut node = Self {
@@ -203,6 +210,7 @@ impl<S: Store> Node<S> {
             network_changed: false,
             next_tick: now,
             outputs: VecDeque::new(),
+            damaged: false,
         };
         node.know_private_mutes()?;
         node.tick(now);
@@ -214,6 +222,7 @@ impl<S: Store> Node<S> {
         match input {
             Input::Request(request) => {
                 let result = self.answer(request.command, now);
+                self.damaged |= matches!(result, Err(RequestError::Damaged(_)));
                 self.outputs.push_back(Output::Interface(FromNode::Reply {
                     id: request.id,
                     result,
@@ -264,6 +273,16 @@ impl<S: Store> Node<S> {
         SessionId(self.session.public_key())
     }
 
+    /// Which candidates its links may use.
+    pub fn route(&self) -> Route {
+        self.config.route
+    }
+
+    /// Whether the store was found to be damaged: the platform ends the node, recovers what it can, and starts anew.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
     /// Ends the node and gives back what outlives it.
     pub fn into_parts(self) -> (S, Box<dyn Vault>) {
         (self.store, self.vault)
@@ -283,6 +302,11 @@ impl<S: Store> Node<S> {
             self.tend_store(now);
             self.tick_blobs(now);
         }
+    }
+
+    fn store_failed(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the store failed");
+        self.damaged |= error.damaged;
     }
 
     fn change(&mut self, change: Change) {

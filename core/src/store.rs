@@ -16,16 +16,20 @@ mod boxed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
+mod recovery;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 // Without a database nothing is indexed.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+pub mod transfer;
 mod words;
 
 pub use memory::{EventPool, MemoryStore};
+pub(crate) use recovery::OWNER;
+pub use recovery::{RECOVERED, Recovered};
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{Bytes, SqliteStore};
 
 /// What became of an event that was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -458,6 +462,8 @@ pub struct StoreError {
     pub reason: String,
     /// Whether the disk or the quota is full.
     pub full: bool,
+    /// Whether what is on the disk cannot be read as what was written: the file wants recovery.
+    pub damaged: bool,
 }
 
 /// Events, durably. All calls block: they run off the UI thread.

@@ -13,6 +13,7 @@ pub mod client;
 pub mod data_dir;
 mod durable;
 pub mod node_thread;
+mod recovery;
 pub mod signal;
 pub mod transport;
 pub mod vault;

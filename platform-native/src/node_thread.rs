@@ -4,12 +4,12 @@
 //! the node wants. The interface is at the other end of two bounded channels.
 
 use std::future::poll_fn;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sazanami_core::identity::Vault;
 use sazanami_core::media::{BlobError, DEFAULT_BUDGET};
-use sazanami_core::node::api::{FromNode, Request};
+use sazanami_core::node::api::{Change, FromNode, Request};
 use sazanami_core::node::{self, Config, Input, Node, Output};
 use sazanami_core::store::{SqliteStore, StoreError};
 use sazanami_core::time::Millis;
@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::blobs;
+use crate::recovery;
 use crate::signal::{SignalClient, SignalUrl};
 use crate::transport::WebRtcTransport;
 
@@ -83,19 +84,25 @@ impl NodeThread {
         let (stop, stopping) = oneshot::channel();
         let (finished, done) = oneshot::channel();
         let work = move || {
-            let (signal, route) = (options.signal.clone(), options.route);
-            match open(options) {
+            match open(&options.database, options.route, options.vault) {
                 Ok(node) => {
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
                     let shell = Shell {
                         node,
                         transport: WebRtcTransport::new(runtime.clone()),
-                        signal: SignalClient::new(runtime.clone(), signal),
+                        signal: SignalClient::new(runtime.clone(), options.signal.clone()),
                         interface: outgoing,
+                        may_recover: true,
                     };
-                    tracing::debug!(?route, "node started");
-                    runtime.block_on(shell.run(incoming, stopping));
+                    tracing::debug!(route = ?options.route, "node started");
+                    runtime.block_on(live(
+                        shell,
+                        &options.database,
+                        &options.signal,
+                        incoming,
+                        stopping,
+                    ));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -124,17 +131,80 @@ impl NodeThread {
     }
 }
 
-fn open(options: Options) -> Result<Node<SqliteStore>, StartError> {
-    let store = SqliteStore::open(&options.database)?;
+fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Node<SqliteStore>, StartError> {
+    let (store, _) = recovery::open(database, now())?;
+    match start(database, store, route, vault) {
+        Err(StartError::Node(node::StartError::Store(error))) if error.damaged => {
+            // It is closed by now: the next start finds it mended.
+            recovery::reopen_damaged(database, now())?;
+            Err(StartError::Node(node::StartError::Store(error)))
+        }
+        started => started,
+    }
+}
+
+fn start(
+    database: &Path,
+    store: SqliteStore,
+    route: Route,
+    vault: Box<dyn Vault>,
+) -> Result<Node<SqliteStore>, StartError> {
     let mut seed = [0; 32];
     rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
         .map_err(|error| StartError::System(error.to_string()))?;
-    let config = Config {
-        route: options.route,
-        seed,
-    };
-    let blobs = blobs::open(&options.database.with_file_name("media"), DEFAULT_BUDGET)?;
-    Ok(Node::new(config, store, options.vault, now())?.with_blobs(Box::new(blobs)))
+    let config = Config { route, seed };
+    let blobs = blobs::open(&database.with_file_name("media"), DEFAULT_BUDGET)?;
+    Ok(Node::new(config, store, vault, now())?.with_blobs(Box::new(blobs)))
+}
+
+/// Runs the node until it is to stop; a database that is found damaged is put together again once.
+async fn live(
+    mut shell: Shell,
+    database: &Path,
+    signal: &SignalUrl,
+    mut requests: mpsc::Receiver<Request>,
+    mut stopping: oneshot::Receiver<()>,
+) {
+    while shell.run(&mut requests, &mut stopping).await == Ending::Damaged {
+        let route = shell.node.route();
+        let Shell {
+            node,
+            transport,
+            signal: server,
+            interface,
+            ..
+        } = shell;
+        drop(server);
+        transport.shutdown(CLOSE_LIMIT).await;
+        let (store, vault) = node.into_parts();
+        drop(store);
+        let mended = recovery::reopen_damaged(database, now());
+        let node = match mended
+            .map_err(StartError::from)
+            .and_then(|(store, _)| start(database, store, route, vault))
+        {
+            Ok(node) => node,
+            // The interface hears that the node has stopped.
+            Err(error) => return tracing::error!(%error, "the damaged database cannot be put together again"),
+        };
+        // Whatever is shown was read before.
+        let _ = interface.send(FromNode::Changed(Change::Me)).await;
+        shell = Shell {
+            node,
+            transport: WebRtcTransport::new(Handle::current()),
+            signal: SignalClient::new(Handle::current(), signal.clone()),
+            interface,
+            may_recover: false,
+        };
+    }
+    shell.stop().await;
+}
+
+/// Why a shell ended.
+#[derive(PartialEq, Eq)]
+enum Ending {
+    Stopped,
+    Damaged,
 }
 
 struct Shell {
@@ -142,10 +212,16 @@ struct Shell {
     transport: WebRtcTransport,
     signal: SignalClient,
     interface: mpsc::Sender<FromNode>,
+    /// Not twice in one run: what is damaged again at once is no accident of the disk.
+    may_recover: bool,
 }
 
 impl Shell {
-    async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut stopping: oneshot::Receiver<()>) {
+    async fn run(
+        &mut self,
+        requests: &mut mpsc::Receiver<Request>,
+        stopping: &mut oneshot::Receiver<()>,
+    ) -> Ending {
         loop {
             while let Some(output) = self.node.poll_output() {
                 match output {
@@ -154,17 +230,20 @@ impl Shell {
                     // The node waits for an interface that does not read, and does without one that is gone.
                     Output::Interface(message) => tokio::select! {
                         _ = self.interface.send(message) => {}
-                        _ = &mut stopping => return self.stop().await,
+                        _ = &mut *stopping => return Ending::Stopped,
                     },
                 }
+            }
+            if self.may_recover && self.node.is_damaged() {
+                return Ending::Damaged;
             }
             let sleep = self.node.next_tick().0.saturating_sub(now().0);
             let input = tokio::select! {
                 request = requests.recv() => match request {
                     Some(request) => Input::Request(request),
-                    None => return self.stop().await,
+                    None => return Ending::Stopped,
                 },
-                _ = &mut stopping => return self.stop().await,
+                _ = &mut *stopping => return Ending::Stopped,
                 event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
                 input = self.signal.next() => input,
                 () = tokio::time::sleep(Duration::from_millis(sleep).min(MAX_SLEEP)) => Input::Tick,

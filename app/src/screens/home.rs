@@ -7,8 +7,8 @@ use sazanami_core::PublicKey;
 use sazanami_core::store::Scope;
 
 use crate::components::{
-    Avatar, Compose, Glyph, Icon, KeyCard, Logo, Notice, PeerList, PersonName, StatusButton, Tab, Tabs,
-    Timeline, Tone,
+    Avatar, Compose, Glyph, Icon, KeyCard, Logo, Notice, PeerList, PersonName, RecoveredCard, StatusButton,
+    Tab, Tabs, Timeline, Tone,
 };
 use crate::node::{Loaded, use_network, use_storage_full};
 use crate::sheets::SheetLayer;
@@ -61,6 +61,7 @@ pub(crate) fn Home(me: PublicKey, ephemeral: Option<String>) -> Element {
                         }
                     }
                     FullNotice {}
+                    RecoveredCard {}
                     KeyCard {}
                     Compose {}
                     Timelines { me }

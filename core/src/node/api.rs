@@ -282,6 +282,9 @@ pub enum RequestError {
     /// The disk or the quota is full.
     #[error("the storage is full")]
     Full,
+    /// The database is damaged: what can be read of it is being put together again.
+    #[error("the storage is damaged: {0}")]
+    Damaged(String),
     /// The store or the key's place failed.
     #[error("storage failed: {0}")]
     Storage(String),

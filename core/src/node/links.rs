@@ -255,7 +255,7 @@ impl<S: Store> Node<S> {
         }
         if let Err(error) = result {
             // The peer is not to blame: the disk is full or broken. Without a store there is nothing to sync.
-            tracing::error!(%error, "the store failed");
+            self.store_failed(&error);
             self.drop_link(id, now, true);
         }
     }
@@ -425,7 +425,7 @@ impl<S: Store> Node<S> {
                     self.sent_events += session.take_sent_events();
                     return self.flush_blobs(id);
                 }
-                Err(error) => return tracing::error!(%error, "the store failed"),
+                Err(error) => return self.store_failed(&error),
             }
         }
     }

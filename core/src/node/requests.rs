@@ -31,6 +31,8 @@ impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         if error.full {
             Self::Full
+        } else if error.damaged {
+            Self::Damaged(error.to_string())
         } else {
             Self::Storage(error.to_string())
         }

@@ -36,7 +36,7 @@ impl<S: Store> Node<S> {
             Ok(false) => self.give_back(),
             Ok(true) => true,
             Err(error) => {
-                tracing::error!(%error, "tidying the store failed");
+                self.store_failed(&error);
                 false
             }
         };
@@ -54,7 +54,7 @@ impl<S: Store> Node<S> {
             }
         });
         step.unwrap_or_else(|error| {
-            tracing::error!(%error, "giving space back failed");
+            self.store_failed(&error);
             false
         })
     }

@@ -18,6 +18,8 @@ use crate::time::Millis;
 use error::Context;
 use people::People;
 
+pub use recover::Bytes;
+
 mod codec;
 mod error;
 mod migrations;
@@ -27,6 +29,7 @@ mod people;
 mod place;
 mod plans;
 mod queries;
+mod recover;
 mod room;
 mod search;
 mod tables;

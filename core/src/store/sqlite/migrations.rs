@@ -51,6 +51,7 @@ fn run_scripts(connection: &mut Connection, scripts: &[Step<'_>]) -> Result<(), 
                     scripts.len()
                 ),
                 full: false,
+                damaged: false,
             });
         }
         apply(connection, version, scripts[version])?;

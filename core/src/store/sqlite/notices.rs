@@ -9,15 +9,13 @@ use super::tables::{Writer, set_setting};
 use super::{SqliteStore, place};
 use crate::social::{self, Address, Mutes, References};
 use crate::store::rules::Tables;
-use crate::store::{Cause, Cursor, MAX_UNREAD, Notification, Notifications, Query, StoreError};
+use crate::store::{Cause, Cursor, MAX_UNREAD, Notification, Notifications, OWNER, Query, StoreError};
 
 const CONTEXT: &str = "reading notifications";
 /// Rows that are looked at for one page at most; muted people may have caused all of them.
 const MAX_LOOKED_AT: usize = 5_000;
 /// Up to where notifications were read.
 const READ_UNTIL: &str = "store.read-until";
-/// Whose notifications these are.
-const OWNER: &str = "store.me";
 
 /// A range of the key of `notification`; 6 is a former follower.
 pub(super) const ALL: &str =

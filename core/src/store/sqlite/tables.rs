@@ -581,6 +581,7 @@ impl Tables for Writer<'_> {
                 context: CONTEXT,
                 reason: "too many events of one second".to_owned(),
                 full: false,
+                damaged: false,
             });
         };
         let data = codec::encode(event);
