@@ -188,7 +188,7 @@ fn first_pass(pages: &mut Pages<'_>, intake: &mut Intake<'_>) -> Result<Found, S
                     Value::Integer(_),
                     ..,
                 ],
-            ) if values.len() == 7 => {
+            ) if (7..=8).contains(&values.len()) => {
                 if let Ok(key) = <[u8; 32]>::try_from(*key) {
                     found.people.push((number, key));
                 }
