@@ -130,14 +130,17 @@ fn choices_come_back() {
         .unwrap();
     drop(store);
     let db = Connection::open(&path).unwrap();
-    let budgets: Vec<(i64, Option<i64>, Option<i64>, Option<i64>)> = db
+    let budgets: Vec<[Option<i64>; 4]> = db
         .prepare("SELECT ring, events, bytes, age FROM budget")
         .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(budgets, [(Ring::Stranger as i64, Some(1000), None, Some(99))]);
+    assert_eq!(
+        budgets,
+        [[Some(Ring::Stranger as i64), Some(1000), None, Some(99)]]
+    );
     let read: i64 = db
         .query_row(
             "SELECT count(*) FROM setting WHERE name = 'store.read-until'",
