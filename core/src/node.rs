@@ -13,6 +13,7 @@
 //! - `links`: links and the sessions on them
 //! - `spread`: how new events are passed on
 //! - `wanted`: what those sessions ask for
+//! - `verify`: events between their arrival and the store
 //! - `media`: images and files
 
 pub mod api;
@@ -24,6 +25,7 @@ mod requests;
 mod server;
 mod spread;
 mod upkeep;
+mod verify;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +53,8 @@ use media::Media;
 use server::Server;
 use spread::Spread;
 use upkeep::Upkeep;
+pub use verify::Job;
+use verify::Verifying;
 use wanted::Wanted;
 
 /// Between two ticks of a node that is somebody.
@@ -69,6 +73,13 @@ pub enum Input {
     Transport(TransportEvent),
     /// What `/turn` answered, or why it did not.
     IceServers(Result<IceServers, String>),
+    /// Which events of an [`Output::Verify`] hold, in their order.
+    Verified {
+        /// The job's number.
+        job: u64,
+        /// One answer for each event; a missing one is found out by the node itself.
+        holds: Vec<bool>,
+    },
     /// The network came back (`online` event): connect without waiting.
     Online,
     /// How many links this device can afford from now on: [`LinkBudget::Full`] until told otherwise.
@@ -99,6 +110,9 @@ pub enum Output {
     Signal(SignalCommand),
     /// For the transport.
     Transport(TransportCommand),
+    /// For a verifier; answered by [`Input::Verified`]. Never leaves the platform's thread of the node in this form.
+    #[serde(skip)]
+    Verify(Job),
 }
 
 /// What to do about the signal server.
@@ -119,6 +133,8 @@ pub enum SignalCommand {
 pub struct Config {
     /// Which candidates its links may use.
     pub route: Route,
+    /// How many events can be verified at once by [`Output::Verify`]; without any the node verifies itself.
+    pub verifiers: usize,
     /// Seed of everything random, the session key included: from the operating system, but in tests.
     pub seed: [u8; 32],
 }
@@ -148,6 +164,7 @@ pub struct Node<S: Store> {
     mesh: Mesh,
     server: Server,
     sets: ReconcileSets,
+    verifying: Verifying,
     authors: Authors,
     scores: Scores,
     wanted: Wanted,
@@ -195,6 +212,7 @@ impl<S: Store> Node<S> {
             mesh: Mesh::default(),
             server: Server::default(),
             sets: ReconcileSets::default(),
+            verifying: Verifying::new(config.verifiers),
             authors: Authors::default(),
             scores: Scores::default(),
             wanted: Wanted::default(),
@@ -231,6 +249,7 @@ impl<S: Store> Node<S> {
             Input::Signal(event) => self.signal_event(event, now),
             Input::Transport(event) => self.transport_event(event, now),
             Input::IceServers(result) => self.ice_servers(result, now),
+            Input::Verified { job, holds } => self.verified(job, &holds),
             Input::Online => {
                 self.server.retry_now(now);
                 self.tick(now);
@@ -245,6 +264,7 @@ impl<S: Store> Node<S> {
         if now >= self.next_tick {
             self.tick(now);
         }
+        self.settle(now);
         self.drive_blobs(now);
         self.send_frames();
     }
@@ -295,6 +315,7 @@ impl<S: Store> Node<S> {
 
     fn tick(&mut self, now: Millis) {
         self.next_tick = now + if self.me.is_some() { TICK } else { IDLE_TICK };
+        self.tend_verifying(now);
         if self.me.is_some() {
             self.tend_server(now);
             self.tend_wants(now);
@@ -323,16 +344,35 @@ impl<S: Store> Node<S> {
     ) -> Result<Vec<Put>, StoreError> {
         // A clock that is days behind must not take what is written now for the future.
         let outcomes = self.store.put(events, now.max(self.network_time(now)))?;
-        self.spread(events, &outcomes, origin, now);
+        self.spread(events, &outcomes, |_| origin, now);
+        self.tell_stored(events, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// As [`Self::take_in`], for verified events of several links.
+    fn take_in_verified(
+        &mut self,
+        events: &[Event],
+        origins: &[LinkId],
+        now: Millis,
+    ) -> Result<Vec<Put>, StoreError> {
+        let time = now.max(self.network_time(now));
+        let outcomes = self.store.put_verified(events, time)?;
+        self.spread(events, &outcomes, |n| origins.get(n).copied(), now);
+        self.tell_stored(events, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    fn tell_stored(&mut self, events: &[Event], outcomes: &[Put]) -> Result<(), StoreError> {
         let stored: Vec<&Event> = events
             .iter()
-            .zip(&outcomes)
+            .zip(outcomes)
             .filter(|(_, put)| **put == Put::Stored)
             .map(|(event, _)| event)
             .collect();
         self.tell_changes();
         if stored.is_empty() {
-            return Ok(outcomes);
+            return Ok(());
         }
         for event in &stored {
             self.tell(event)?;
@@ -342,7 +382,7 @@ impl<S: Store> Node<S> {
         people
             .into_iter()
             .for_each(|person| self.change(Change::Person(person)));
-        Ok(outcomes)
+        Ok(())
     }
 
     fn tell(&mut self, event: &Event) -> Result<(), StoreError> {

@@ -236,6 +236,7 @@ impl Sim {
     pub fn start(&mut self, id: PeerId) {
         let config = Config {
             route: Route::Any,
+            verifiers: 0,
             seed: self.rng.random(),
         };
         let now = self.now;
@@ -486,6 +487,7 @@ impl Sim {
                     }
                 }
                 Output::Interface(FromNode::Changed(_)) => {}
+                Output::Verify(_) => unreachable!("these nodes verify themselves"),
                 Output::Signal(command) => self.signal(id, command),
                 Output::Transport(TransportCommand::Send { link, frame })
                     if self.peers[id].tamper.is_some() =>

@@ -1,6 +1,7 @@
 //! Sazanami outside the browser: what the desktop app and the headless peer share.
 //!
 //! - [`node_thread`]: runs a node on a thread of its own, and carries out what it wants
+//! - [`verifiers`]: threads that verify what arrives
 //! - [`client`]: asks that node and hears of changes
 //! - [`transport`]: links to peers over WebRTC
 //! - [`signal`]: the WebSocket to the signal server, and its ICE servers
@@ -17,3 +18,4 @@ mod recovery;
 pub mod signal;
 pub mod transport;
 pub mod vault;
+pub mod verifiers;

@@ -21,6 +21,7 @@ use crate::blobs;
 use crate::recovery;
 use crate::signal::{SignalClient, SignalUrl};
 use crate::transport::WebRtcTransport;
+use crate::verifiers::{self, Verifiers};
 
 /// Requests that wait for the node.
 const MAX_REQUESTS: usize = 256;
@@ -85,11 +86,12 @@ impl NodeThread {
         let (finished, done) = oneshot::channel();
         let work = move || {
             match open(&options.database, options.route, options.vault) {
-                Ok(node) => {
+                Ok((node, verifiers)) => {
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
                     let shell = Shell {
                         node,
+                        verifiers,
                         transport: WebRtcTransport::new(runtime.clone()),
                         signal: SignalClient::new(runtime.clone(), options.signal.clone()),
                         interface: outgoing,
@@ -131,7 +133,9 @@ impl NodeThread {
     }
 }
 
-fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Node<SqliteStore>, StartError> {
+type Started = (Node<SqliteStore>, Verifiers);
+
+fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Started, StartError> {
     let (store, _) = recovery::open(database, now())?;
     match start(database, store, route, vault) {
         Err(StartError::Node(node::StartError::Store(error))) if error.damaged => {
@@ -148,13 +152,20 @@ fn start(
     store: SqliteStore,
     route: Route,
     vault: Box<dyn Vault>,
-) -> Result<Node<SqliteStore>, StartError> {
+) -> Result<Started, StartError> {
     let mut seed = [0; 32];
     rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
         .map_err(|error| StartError::System(error.to_string()))?;
-    let config = Config { route, seed };
+    let config = Config {
+        route,
+        verifiers: verifiers::count(),
+        seed,
+    };
+    let verifiers =
+        Verifiers::start(config.verifiers).map_err(|error| StartError::System(error.to_string()))?;
     let blobs = blobs::open(&database.with_file_name("media"), DEFAULT_BUDGET)?;
-    Ok(Node::new(config, store, vault, now())?.with_blobs(Box::new(blobs)))
+    let node = Node::new(config, store, vault, now())?.with_blobs(Box::new(blobs));
+    Ok((node, verifiers))
 }
 
 /// Runs the node until it is to stop; a database that is found damaged is put together again once.
@@ -179,11 +190,11 @@ async fn live(
         let (store, vault) = node.into_parts();
         drop(store);
         let mended = recovery::reopen_damaged(database, now());
-        let node = match mended
+        let (node, verifiers) = match mended
             .map_err(StartError::from)
             .and_then(|(store, _)| start(database, store, route, vault))
         {
-            Ok(node) => node,
+            Ok(started) => started,
             // The interface hears that the node has stopped.
             Err(error) => return tracing::error!(%error, "the damaged database cannot be put together again"),
         };
@@ -191,6 +202,8 @@ async fn live(
         let _ = interface.send(FromNode::Changed(Change::Me)).await;
         shell = Shell {
             node,
+            // A fresh pool: jobs are numbered anew.
+            verifiers,
             transport: WebRtcTransport::new(Handle::current()),
             signal: SignalClient::new(Handle::current(), signal.clone()),
             interface,
@@ -209,6 +222,7 @@ enum Ending {
 
 struct Shell {
     node: Node<SqliteStore>,
+    verifiers: Verifiers,
     transport: WebRtcTransport,
     signal: SignalClient,
     interface: mpsc::Sender<FromNode>,
@@ -227,6 +241,7 @@ impl Shell {
                 match output {
                     Output::Transport(command) => self.transport.execute(command),
                     Output::Signal(command) => self.signal.execute(command),
+                    Output::Verify(job) => self.verifiers.execute(job),
                     // The node waits for an interface that does not read, and does without one that is gone.
                     Output::Interface(message) => tokio::select! {
                         _ = self.interface.send(message) => {}
@@ -246,6 +261,7 @@ impl Shell {
                 _ = &mut *stopping => return Ending::Stopped,
                 event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
                 input = self.signal.next() => input,
+                input = self.verifiers.next() => input,
                 () = tokio::time::sleep(Duration::from_millis(sleep).min(MAX_SLEEP)) => Input::Tick,
             };
             self.node.handle(input, now());

@@ -151,7 +151,11 @@ async fn drive(node: &mut Node<SqliteStore>, page: &Page, inbox: &mut Inbox) -> 
 }
 
 fn config(route: Route, seed: [u8; 32]) -> Config {
-    Config { route, seed }
+    Config {
+        route,
+        verifiers: 0,
+        seed,
+    }
 }
 
 fn seed() -> Result<[u8; 32], String> {

@@ -298,10 +298,7 @@ impl<S: Store> Node<S> {
                 if live {
                     self.limit_authors(id, &mut events, now);
                 }
-                let outcomes = self.take_in(&events, Some(id), now)?;
-                if let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
-                    session.stored(&events, &outcomes, live);
-                }
+                self.arrived(id, events, live, now)?;
             }
             SessionEvent::Announced(ids) => self.announced(id, ids, now),
             SessionEvent::Withheld(ids) => self.ask_others(id, ids, now),

@@ -54,8 +54,14 @@ struct Asked {
 
 impl<S: Store> Node<S> {
     /// Passes on what was stored, and forgets that it was asked for.
-    pub(super) fn spread(&mut self, events: &[Event], outcomes: &[Put], origin: Option<LinkId>, now: Millis) {
-        for (event, outcome) in events.iter().zip(outcomes) {
+    pub(super) fn spread(
+        &mut self,
+        events: &[Event],
+        outcomes: &[Put],
+        origin: impl Fn(usize) -> Option<LinkId>,
+        now: Millis,
+    ) {
+        for (n, (event, outcome)) in events.iter().zip(outcomes).enumerate() {
             // What is refused may be a forgery of what was asked for: then somebody else has the true one.
             if !matches!(outcome, Put::Invalid(_)) {
                 self.spread.asked.remove(&event.id);
@@ -64,11 +70,11 @@ impl<S: Store> Node<S> {
                 continue;
             }
             if now.since(Millis(event.created_at.as_secs().saturating_mul(1_000))) < FRESH {
-                self.pass_on(event, origin);
+                self.pass_on(event, origin(n));
             } else {
                 self.spread.waiting.get_or_insert(now);
                 if self.spread.history.len() < MAX_ANNOUNCED {
-                    self.spread.history.push_back((event.id, origin));
+                    self.spread.history.push_back((event.id, origin(n)));
                 } else {
                     self.spread.much = true;
                 }

@@ -17,6 +17,7 @@ const NOW: Millis = Millis(1_700_000_000_000);
 fn node(seed: u8) -> Node<MemoryStore> {
     let config = Config {
         route: Route::Any,
+        verifiers: 0,
         seed: [seed; 32],
     };
     Node::new(
