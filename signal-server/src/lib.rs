@@ -14,27 +14,38 @@
 //!
 //! Nothing is logged that tells who somebody is: no addresses, and no sessions or topics above the debug level.
 #![warn(missing_docs)]
+// Without the shell, some of what it calls is not called.
+#![cfg_attr(not(feature = "server"), allow(dead_code))]
 
 mod address;
 mod bucket;
+#[cfg(feature = "server")]
 mod config;
 pub mod connection;
+#[cfg(feature = "server")]
 mod http;
 pub mod hub;
+#[cfg(feature = "server")]
 mod ice;
 mod limits;
 pub mod outbox;
+#[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
 mod turn_server;
+#[cfg(feature = "server")]
 mod web;
+#[cfg(feature = "server")]
 mod ws;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use address::ClientAddress;
 pub use bucket::Rate;
+#[cfg(feature = "server")]
 pub use config::{BadConfig, Config, IceConfig, IceKind, LogFormat, Options};
 pub use limits::Limits;
+#[cfg(feature = "server")]
 pub use server::{Server, ServerError};
 
 /// Locks, also after a panic elsewhere: one broken request must not take all others down.
