@@ -15,6 +15,7 @@ case $target in /*) ;; *) target="$root/$target" ;; esac
 export PATH="$tools/bin:$tools/node_modules/.bin:$PATH"
 
 dx_version=0.7.10
+cargo_fuzz_version=0.13.2
 esbuild_version=0.27.3
 # Older ones (Debian's 108) stop at bulk memory: "invalid code after misc prefix".
 binaryen_least=120
@@ -43,6 +44,11 @@ has_chromium() { have chromium || have chromium-browser || have google-chrome; }
 need_for_native() {
   need build-essential "the C compiler for SQLite and secp256k1" have cc
   need pkg-config "finds system libraries" have pkg-config
+}
+
+need_for_fuzzing() {
+  need_for_native
+  need g++ "compiles libFuzzer" have c++
 }
 
 need_for_web() {
@@ -138,6 +144,13 @@ ensure_wasm_bindgen() {
   say "building wasm-bindgen $version (joins WebAssembly and the browser; must be the version in Cargo.lock)"
   # Not --locked: its own lock file may name versions that a registry mirror lacks.
   cargo install "wasm-bindgen-cli@$version" --root "$tools" --force
+}
+
+ensure_cargo_fuzz() {
+  [ "$(cargo-fuzz --version 2>/dev/null || true)" = "cargo-fuzz $cargo_fuzz_version" ] && return
+  say "building cargo-fuzz $cargo_fuzz_version (runs the fuzz targets); half a minute"
+  # The debug build starts the same compiler.
+  cargo install "cargo-fuzz@$cargo_fuzz_version" --locked --debug --root "$tools" --force
 }
 
 has_wasm_opt() {
