@@ -419,6 +419,9 @@ impl Session {
         let counted = !matches!(message, Message::Event { .. });
         if counted && !self.rates.messages.take(MESSAGES, 1, env.now) {
             self.offend(Offence::Messages, 1, env.now);
+            if self.ended {
+                return Ok(());
+            }
         }
         match message {
             Message::Ping(number) => self.say(&Message::Pong(number)),

@@ -553,6 +553,30 @@ fn questions_that_cost_more_than_they_are_worth_are_rationed() {
 }
 
 #[test]
+fn who_talks_without_end_is_left_and_not_heard_any_more() {
+    let (mut pair, _) = attacked();
+    let end = &mut pair.a;
+    let mut announced = 0u32;
+    while end.ended.is_none() {
+        announced += 1;
+        assert!(announced < 10_000, "it listens for ever");
+        let mut id = [0xDD; 32];
+        id[..4].copy_from_slice(&announced.to_be_bytes());
+        let text = Message::Have(vec![EventId::from_byte_array(id)]).to_json();
+        for frame in frame::split(&text) {
+            let mut env = End::env(&mut end.store, &mut end.sets, pair.now);
+            end.session.frame(&frame, &mut env).unwrap();
+        }
+        while let Some(event) = end.session.poll_event() {
+            assert_eq!(end.ended, None, "{event:?} after the end");
+            if let SessionEvent::Ended { reason, hostile } = event {
+                end.ended = Some((reason, hostile));
+            }
+        }
+    }
+}
+
+#[test]
 fn what_a_later_version_says_is_ignored() {
     let (mut pair, _) = attacked();
     say(&mut pair, r#"["LATER","x",{}]"#);

@@ -483,10 +483,11 @@ impl Session {
             self.fetching.mean_size = mean;
             self.fetching.gained += batch.count;
         }
+        // Before the session may end by what did not come.
+        self.pulled(batch.arrived);
         if !batch.wanted.is_empty() {
             self.offend(Offence::Withheld, batch.wanted.len(), now);
         }
-        self.pulled(batch.arrived);
         self.fetch_due = true;
     }
 
