@@ -152,15 +152,23 @@ impl Speaker {
     pub fn say(&self, said: &Said, to: u8, now: Millis) -> Vec<String> {
         match said {
             Said::Text(text) => vec![text.clone()],
-            said => self.messages(said, to, now).iter().map(Message::to_json).collect(),
+            said => self
+                .messages(said, to, now)
+                .iter()
+                .map(Message::to_json)
+                .collect(),
         }
     }
 
-    /// A unit of several things said together.
-    pub fn pack(&self, said: &[Said], deflate: bool, to: u8, now: Millis) -> Vec<u8> {
+    /// A unit of several things said together, several times.
+    pub fn pack(&self, said: &[Said], times: usize, deflate: bool, to: u8, now: Millis) -> Vec<u8> {
         let mut packer = Packer::default();
-        for said in said {
-            self.messages(said, to, now).iter().for_each(|message| packer.add(message));
+        let messages: Vec<Message> = said
+            .iter()
+            .flat_map(|said| self.messages(said, to, now))
+            .collect();
+        for _ in 0..times {
+            messages.iter().for_each(|message| packer.add(message));
         }
         packer.take(deflate)
     }

@@ -30,11 +30,14 @@ impl Unjoined {
             let unit = self.units.push(frame).expect("own frames join");
             let records = unit.map(|unit| pack::open(unit).expect("own units open"));
             let messages = records.into_iter().flatten();
-            return messages.map(|record| record.expect("own records are read").0).collect();
+            return messages
+                .map(|record| record.expect("own records are read").0)
+                .collect();
         }
         let text = self.texts.push(frame).expect("own frames join");
-        let message =
-            text.map(|text| Message::parse(&text).unwrap_or_else(|error| panic!("own message {text:?}: {error}")));
+        let message = text.map(|text| {
+            Message::parse(&text).unwrap_or_else(|error| panic!("own message {text:?}: {error}"))
+        });
         message.into_iter().collect()
     }
 }

@@ -1,8 +1,9 @@
-//! Frames and their joiner: anything may arrive, what is joined is what was sent, what is kept is bounded.
+//! Frames and their joiners: anything may arrive, what is joined is what was sent, what is kept is bounded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sazanami_core::sync::frame::{Joiner, MAX_MESSAGE, split};
+use sazanami_core::sync::frame::{FrameError, Joiner, MAX_MESSAGE, UnitJoiner, is_packed, split, split_unit};
+use sazanami_core::sync::pack::MAX_UNIT;
 use sazanami_core::transport::MAX_FRAME;
 
 #[derive(arbitrary::Arbitrary, Debug)]
@@ -10,18 +11,26 @@ enum Step {
     Frame(Vec<u8>),
     Long { header: u8, byte: u8, length: u16 },
     Message(String, u16),
+    Unit(Vec<u8>, u16),
+}
+
+/// Both joiners of a link, and how much each has taken.
+#[derive(Default)]
+struct Link {
+    texts: Joiner,
+    units: UnitJoiner,
+    taken: (usize, usize),
 }
 
 fuzz_target!(|steps: Vec<Step>| {
-    let mut joiner = Joiner::default();
-    let mut taken = 0;
+    let mut link = Link::default();
     for step in steps.into_iter().take(64) {
         match step {
-            Step::Frame(frame) => push(&mut joiner, &frame, &mut taken),
+            Step::Frame(frame) => link.push(&frame),
             Step::Long { header, byte, length } => {
                 let mut frame = vec![byte; usize::from(length)];
                 frame.insert(0, header);
-                push(&mut joiner, &frame, &mut taken);
+                link.push(&frame);
             }
             Step::Message(text, times) => {
                 let text = text.repeat(usize::from(times) % 512);
@@ -39,28 +48,44 @@ fuzz_target!(|steps: Vec<Step>| {
                     }
                 }
             }
+            Step::Unit(bytes, times) => {
+                let unit = bytes.repeat(usize::from(times) % 512);
+                if unit.len() > MAX_UNIT || unit.is_empty() {
+                    continue;
+                }
+                let mut fresh = UnitJoiner::default();
+                let frames: Vec<_> = split_unit(&unit).collect();
+                for (n, frame) in frames.iter().enumerate() {
+                    assert!(frame.len() <= MAX_FRAME && is_packed(frame));
+                    let joined = fresh.push(frame).expect("own frames join");
+                    assert_eq!(joined.is_some(), n + 1 == frames.len());
+                    assert!(joined.is_none_or(|joined| joined == unit));
+                }
+            }
         }
     }
 });
 
-fn push(joiner: &mut Joiner, frame: &[u8], taken: &mut usize) {
-    match joiner.push(frame) {
-        Ok(None) => {
-            *taken += frame.len() - 1;
-            assert!(*taken <= MAX_MESSAGE, "{taken} bytes are kept");
-        }
-        Ok(Some(text)) => {
-            assert_eq!(
-                text.len(),
-                *taken + frame.len() - 1,
-                "a piece was lost or made up"
-            );
-            *taken = 0;
-        }
-        // A link with an error is over; what comes next belongs to another one.
-        Err(_) => {
-            *joiner = Joiner::default();
-            *taken = 0;
+impl Link {
+    fn push(&mut self, frame: &[u8]) {
+        let (joined, taken, most) = if is_packed(frame) {
+            let joined = self.units.push(frame).map(|unit| unit.map(|unit| unit.len()));
+            (joined, &mut self.taken.1, MAX_UNIT)
+        } else {
+            let joined = self.texts.push(frame).map(|text| text.map(|text| text.len()));
+            (joined, &mut self.taken.0, MAX_MESSAGE)
+        };
+        match joined {
+            Ok(None) => {
+                *taken += frame.len() - 1;
+                assert!(*taken <= most, "{taken} bytes are kept");
+            }
+            Ok(Some(length)) => {
+                assert_eq!(length, *taken + frame.len() - 1, "a piece was lost or made up");
+                *taken = 0;
+            }
+            // A link with an error is over; what comes next belongs to another one.
+            Err(FrameError::Header | FrameError::TooLarge | FrameError::NotText) => *self = Self::default(),
         }
     }
 }

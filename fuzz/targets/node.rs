@@ -312,7 +312,11 @@ fuzz_target!(|steps: Vec<Step>| {
             }
             Step::Online => world.handle(Input::Online),
             Step::Budget(full) => {
-                let budget = if full { LinkBudget::Full } else { LinkBudget::Background };
+                let budget = if full {
+                    LinkBudget::Full
+                } else {
+                    LinkBudget::Background
+                };
                 world.handle(Input::Budget(budget));
             }
         }

@@ -19,8 +19,8 @@ const ME: u8 = 0;
 const PEER: u8 = 1;
 /// Steps of one script: enough for every limit that is counted, few enough for thousands of scripts a second.
 const STEPS: usize = 96;
-/// The same thing in one unit: more than a peer may say in a second.
-const MOST_REPEATED: usize = 8_192;
+/// The same thing in one unit; a few such units are more than a peer may say.
+const MOST_REPEATED: usize = 2_048;
 /// What a session may still send after its end or at rest: the answers that it holds, and the events of all pulls that
 /// a peer may have under way.
 const MOST_LEFT: usize = 8 * 1024 * 1024;
@@ -118,7 +118,9 @@ impl Attacked {
             START,
         );
         let mut blobs = MemoryBlobs::default();
-        blobs.put(b"a picture", Keep::Own, START).expect("memory does not fail");
+        blobs
+            .put(b"a picture", Keep::Own, START)
+            .expect("memory does not fail");
         Self {
             session: attacked.wanting(wants(script.wants)),
             store: held(script.held),
@@ -207,7 +209,10 @@ impl Attacked {
     fn fill(&mut self) -> usize {
         let before = self.unread;
         loop {
-            let frame = self.session.poll_frame(&self.store).expect("memory does not fail");
+            let frame = self
+                .session
+                .poll_frame(&self.store)
+                .expect("memory does not fail");
             let Some(frame) = frame.or_else(|| self.session.poll_blob_frame(&self.blobs)) else {
                 break;
             };
@@ -236,8 +241,8 @@ impl Attacked {
         split(text).for_each(|frame| self.frame(&frame));
     }
 
-    fn pack(&mut self, said: &[Said], deflate: bool) {
-        let unit = self.peer.pack(said, deflate, ME, self.now);
+    fn pack(&mut self, said: &[Said], times: usize, deflate: bool) {
+        let unit = self.peer.pack(said, times, deflate, ME, self.now);
         split_unit(&unit).for_each(|frame| self.frame(&frame));
     }
 
@@ -266,9 +271,10 @@ fuzz_target!(|script: Script| {
         match step {
             Step::Say(said) => attacked.say(said),
             Step::Repeat(said, times) => (0..*times).for_each(|_| attacked.say(said)),
-            Step::Pack(said, deflate) => attacked.pack(said, *deflate),
+            Step::Pack(said, deflate) => attacked.pack(said, 1, *deflate),
             Step::PackRepeated(said, times) => {
-                attacked.pack(&vec![said.clone(); usize::from(*times) % MOST_REPEATED], true);
+                let times = usize::from(*times) % MOST_REPEATED;
+                attacked.pack(std::slice::from_ref(said), times, true);
             }
             Step::Frame(frame) => attacked.frame(frame),
             Step::Blob(rest) => attacked.frame(&[&[BLOB_FRAME], rest.as_slice()].concat()),
