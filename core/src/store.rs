@@ -23,6 +23,7 @@ mod sqlite;
 // Without a database nothing is indexed.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub mod transfer;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod words;
 
 pub use memory::{EventPool, MemoryStore};

@@ -112,6 +112,7 @@ struct Wire {
 impl World {
     fn new() -> Self {
         let config = Config {
+            verifiers: 0,
             route: Route::Any,
             seed: [9; 32],
         };
@@ -136,6 +137,8 @@ impl World {
     fn carry_out(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
+                // Verified in line: no verifiers.
+                Output::Verify(_) => {}
                 Output::Transport(command) => self.transport(command),
                 Output::Signal(SignalCommand::Send(text)) => self.sent(&text),
                 Output::Signal(_) | Output::Interface(_) => {}
