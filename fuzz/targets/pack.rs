@@ -74,7 +74,7 @@ fn read(unit: Vec<u8>) {
     let plain = unit.first() == Some(&PLAIN);
     let most = if plain { unit.len() } else { MAX_UNIT };
     let Ok(records) = open(unit) else { return };
-    let (mut packer, mut messages, mut bytes, mut ended) = (Packer::default(), Vec::new(), 0, false);
+    let (mut messages, mut bytes, mut ended) = (Vec::new(), 0, false);
     for record in records {
         assert!(!ended, "there is something behind what is broken");
         let Ok((message, size)) = record else {
@@ -85,12 +85,19 @@ fn read(unit: Vec<u8>) {
         bytes += size + 1;
         assert!(bytes <= most, "{bytes} bytes of records in {most}");
         if message != Message::Unknown {
-            packer.add(&message);
             messages.push(message);
         }
     }
-    let again = open(packer.take(bytes % 2 == 0)).expect("own units open");
-    // Packing may take more room than what came, so only what fits into a unit is read back.
+    let pack = |deflate| {
+        let mut packer = Packer::default();
+        messages.iter().for_each(|message| packer.add(message));
+        packer.take(deflate)
+    };
+    // What came in odd forms may take more room in ours; a session splits what does not fit into one unit.
+    if pack(false).len() > MAX_UNIT {
+        return;
+    }
+    let again = open(pack(bytes % 2 == 0)).expect("own units open");
     let again: Vec<Message> = again
         .map(|record| record.expect("own records are read").0)
         .collect();
