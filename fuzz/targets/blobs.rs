@@ -74,8 +74,6 @@ struct World {
     fetcher: Fetcher,
     peers: BTreeMap<u8, Peer>,
     now: Millis,
-    /// The largest budget so far: what is under way goes on when it becomes smaller.
-    most: u64,
 }
 
 fn content(n: u8) -> Vec<u8> {
@@ -105,7 +103,6 @@ impl World {
             fetcher: Fetcher::default(),
             peers: BTreeMap::new(),
             now: START,
-            most: BUDGET,
         };
         (0..PEERS).for_each(|n| world.join(n));
         world
@@ -165,7 +162,7 @@ impl World {
             }
         }
         let usage = self.store.usage();
-        assert!(usage.total() <= self.most, "more than it ever might: {usage:?}");
+        assert!(usage.total() <= usage.budget, "more than it may: {usage:?}");
     }
 
     fn fetched(&mut self, id: &BlobId) {
@@ -345,7 +342,6 @@ fuzz_target!(|steps: Vec<Step>| {
             Step::Read(n) => world.read(*n),
             Step::Budget(bytes) => {
                 let budget = u64::from(*bytes) % (4 * BUDGET);
-                world.most = world.most.max(budget);
                 world.store.set_budget(budget).expect("memory does not fail");
                 world.drive();
             }

@@ -385,6 +385,18 @@ impl<M: Medium> BlobStore for Blobs<M> {
 
     fn set_budget(&mut self, bytes: u64) -> Result<(), BlobError> {
         self.budget = bytes;
-        self.make_room(0)
+        self.make_room(0)?;
+        // What is under way gives way as well; its fetcher finds it gone and asks for room anew.
+        while self.usage.total() > self.budget {
+            let cached = self.open.keys().filter_map(|id| {
+                let entry = self.entries.get(id).filter(|entry| entry.keep == Keep::Cached)?;
+                Some((entry.used, *id))
+            });
+            let Some((_, id)) = cached.min() else {
+                break;
+            };
+            self.remove(&id)?;
+        }
+        Ok(())
     }
 }

@@ -50,7 +50,7 @@ fn partial(prefix: &[u8]) -> Begun {
 /// When the store breaks its contract.
 pub fn suite<B: BlobStore>(mut make: impl FnMut(Option<B>, u64) -> B) {
     type Case = (fn(&mut dyn BlobStore), u64);
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         (keeps_what_it_is_given, PLENTY),
         (takes_parts, PLENTY),
         (refuses_other_bytes, PLENTY),
@@ -60,6 +60,7 @@ pub fn suite<B: BlobStore>(mut make: impl FnMut(Option<B>, u64) -> B) {
         (forgets, PLENTY),
         (drops_the_least_recently_used, LITTLE),
         (own_blobs_stay, LITTLE),
+        (a_smaller_budget_ends_what_is_under_way, LITTLE),
         (reserves_room, LITTLE),
         (interleaves, PLENTY),
     ];
@@ -239,6 +240,26 @@ fn drops_the_least_recently_used(store: &mut dyn BlobStore) {
     assert_eq!(store.list().len(), 1);
     assert!(store.info(&fourth).is_some());
     assert_eq!(store.usage().budget, 3_000);
+}
+
+fn a_smaller_budget_ends_what_is_under_way(store: &mut dyn BlobStore) {
+    let [cached, own] = [bytes(6_000, 1), bytes(3_000, 2)];
+    let [id, kept] = [&cached, &own].map(|content| BlobId::of(content));
+    fresh(store, id, 6_000);
+    store.append(&id, 0, &cached[..5_000], at(1)).expect("room");
+    store
+        .begin(kept, 3_000, Keep::Own, at(2))
+        .expect("own blobs always");
+    store
+        .append(&kept, 0, &own[..2_000], at(2))
+        .expect("own blobs always");
+    store.set_budget(4_000).expect("dropped");
+    assert_eq!(store.usage().total(), 2_000, "the own transfer goes on");
+    let gone = store.append(&id, 5_000, &cached[5_000..], at(3));
+    assert!(matches!(gone, Err(BlobError::OutOfTurn(_))), "{gone:?}");
+    store
+        .append(&kept, 2_000, &own[2_000..], at(3))
+        .expect("own blobs always");
 }
 
 fn own_blobs_stay(store: &mut dyn BlobStore) {
