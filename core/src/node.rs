@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Vault, VaultError};
 use crate::mesh::{LinkBudget, Mesh};
 use crate::signaling::{IceServers, SessionId};
-use crate::social::{read_deletion, read_profile, shown_name};
+use crate::social::{MAX_FUTURE_SECS, read_deletion, read_profile, shown_name};
 use crate::store::{OWNER, Put, Store, StoreError};
 use crate::sync::ReconcileSets;
 use crate::sync::limits::{Authors, Scores};
@@ -342,8 +342,7 @@ impl<S: Store> Node<S> {
         origin: Option<LinkId>,
         now: Millis,
     ) -> Result<Vec<Put>, StoreError> {
-        // A clock that is days behind must not take what is written now for the future.
-        let outcomes = self.store.put(events, now.max(self.network_time(now)))?;
+        let outcomes = self.put_by_time(events, now, S::put)?;
         self.spread(events, &outcomes, |_| origin, now);
         self.tell_stored(events, &outcomes)?;
         Ok(outcomes)
@@ -356,10 +355,27 @@ impl<S: Store> Node<S> {
         origins: &[LinkId],
         now: Millis,
     ) -> Result<Vec<Put>, StoreError> {
-        let time = now.max(self.network_time(now));
-        let outcomes = self.store.put_verified(events, time)?;
+        let outcomes = self.put_by_time(events, now, S::put_verified)?;
         self.spread(events, &outcomes, |n| origins.get(n).copied(), now);
         self.tell_stored(events, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// Stores by the own clock, but for what that one takes for the future: whether it is so, the network's time says,
+    /// since this device may be days behind. Nothing expires by the server's word.
+    fn put_by_time(
+        &mut self,
+        events: &[Event],
+        now: Millis,
+        put: impl Fn(&mut S, &[Event], Millis) -> Result<Vec<Put>, StoreError>,
+    ) -> Result<Vec<Put>, StoreError> {
+        let network = now.max(self.network_time(now));
+        let is_ahead = |event: &Event| event.created_at.as_secs() > now.0 / 1000 + MAX_FUTURE_SECS;
+        let mut outcomes = Vec::with_capacity(events.len());
+        for run in events.chunk_by(|a, b| is_ahead(a) == is_ahead(b)) {
+            let time = if is_ahead(&run[0]) { network } else { now };
+            outcomes.extend(put(&mut self.store, run, time)?);
+        }
         Ok(outcomes)
     }
 
