@@ -128,7 +128,7 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                         Change::Me => people.extend(me),
                         Change::Queries(queries) => {
                             // Whom one mutes decides what is in every list.
-                            reload |= queries.contains(&Query::Mutes) || queries.contains(&Query::Everything);
+                            reload |= queries.contains(&Query::Mutes);
                         }
                         Change::Network | Change::Blob(_) | Change::MediaFull => {}
                     }

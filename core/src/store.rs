@@ -131,7 +131,8 @@ pub enum Query {
     Lists(PublicKey),
     /// Whether the disk is full ([`StorageReport::full`]).
     Storage,
-    /// So much at once that any answer may be another one.
+    /// So much at once that any answer may be another one, but for notifications, mutes and the storage: these are
+    /// told by themselves.
     Everything,
 }
 
@@ -408,6 +409,16 @@ pub struct Cursor {
     pub created_at: u64,
     /// Tells notes of one second apart.
     pub id: EventId,
+}
+
+impl Cursor {
+    /// The place of an event.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            created_at: event.created_at.as_secs(),
+            id: event.id,
+        }
+    }
 }
 
 impl Note {

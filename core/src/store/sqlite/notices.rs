@@ -160,10 +160,7 @@ impl SqliteStore {
             }));
         }
         let entry = queries::stored_at(&self.connection, seq).context(CONTEXT)?;
-        Ok(entry.map(|entry| Cursor {
-            created_at: entry.event.created_at.as_secs(),
-            id: entry.event.id,
-        }))
+        Ok(entry.map(|entry| Cursor::of(&entry.event)))
     }
 
     fn unread(&self) -> Result<u32, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
-use nostr::prelude::{EventId, Kind, PublicKey};
+use nostr::prelude::{Event, EventId, Kind, PublicKey};
 use rusqlite::{Connection, params};
 
 use super::SqliteStore;
@@ -44,6 +44,17 @@ pub(super) const TAGGED: &str =
 pub(super) enum Muting {
     LeftOut,
     Shown,
+}
+
+/// How a page is put together.
+pub(super) struct Walk {
+    /// The place to go on from.
+    pub(super) from: i64,
+    /// Notes on the page.
+    pub(super) limit: usize,
+    /// Places asked for at once, at least: more than a page where many are not what is wanted.
+    pub(super) at_once: usize,
+    pub(super) muting: Muting,
 }
 
 impl SqliteStore {
@@ -174,41 +185,54 @@ impl SqliteStore {
     }
 
     /// A page of the notes at the places that `next` tells: those before a place, so many of them, newest first.
-    pub(super) fn page(
+    fn page(
         &self,
         before: Option<Cursor>,
         limit: usize,
         muting: Muting,
-        mut next: impl FnMut(i64, usize) -> rusqlite::Result<Vec<i64>>,
+        next: impl FnMut(i64, usize) -> rusqlite::Result<Vec<i64>>,
     ) -> Result<Page, StoreError> {
-        let mut before = self.place_before(before)?;
-        let (mut notes, mut looked_at) = (Vec::<Note>::new(), 0);
+        let from = before.map_or(Ok(i64::MAX), |before| self.place_of(before))?;
+        let walk = Walk {
+            from,
+            limit,
+            at_once: 0,
+            muting,
+        };
+        self.walk(walk, next, |_| true)
+    }
+
+    /// A page of what is `wanted` at the places that `next` tells: so many of those beyond a place, in either direction.
+    pub(super) fn walk(
+        &self,
+        walk: Walk,
+        mut next: impl FnMut(i64, usize) -> rusqlite::Result<Vec<i64>>,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Result<Page, StoreError> {
+        let (mut from, mut looked_at, mut notes) = (walk.from, 0, Vec::<Note>::new());
         loop {
-            let many = limit.saturating_add(1) - notes.len();
-            let places = next(before, many).context(CONTEXT)?;
+            let many = (walk.limit.saturating_add(1) - notes.len()).max(walk.at_once);
+            let places = next(from, many).context(CONTEXT)?;
             let ended = places.len() < many;
             for place in places {
-                before = place;
+                from = place;
                 looked_at += 1;
                 let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
                     continue;
                 };
-                let cursor = Cursor {
-                    created_at: entry.event.created_at.as_secs(),
-                    id: entry.event.id,
-                };
-                if let Some(note) = self.shown(entry, muting)? {
-                    if notes.len() == limit {
+                let cursor = Cursor::of(&entry.event);
+                if wanted(&entry.event)
+                    && let Some(note) = self.shown(entry, walk.muting)?
+                {
+                    if notes.len() == walk.limit {
                         let next = notes.last().map(Note::cursor);
                         return Ok(Page { notes, next });
                     }
                     notes.push(note);
                 }
                 if looked_at >= MAX_LOOKED_AT {
-                    return Ok(Page {
-                        notes,
-                        next: Some(cursor),
-                    });
+                    let next = Some(cursor);
+                    return Ok(Page { notes, next });
                 }
             }
             if ended {
@@ -218,7 +242,7 @@ impl SqliteStore {
     }
 
     /// What an entry of a timeline shows: a note, or the note that was reposted.
-    pub(super) fn shown(&self, entry: Stored, muting: Muting) -> Result<Option<Note>, StoreError> {
+    fn shown(&self, entry: Stored, muting: Muting) -> Result<Option<Note>, StoreError> {
         if entry.event.kind == Kind::TextNote {
             return Ok((!self.hides(&entry, muting)?).then(|| entry.into_note()));
         }
@@ -267,11 +291,8 @@ impl SqliteStore {
         self.people.with_mutes(read, look)
     }
 
-    /// The place of a cursor: strictly before it, the page goes on.
-    pub(super) fn place_before(&self, cursor: Option<Cursor>) -> Result<i64, StoreError> {
-        let Some(Cursor { created_at, id }) = cursor else {
-            return Ok(i64::MAX);
-        };
+    /// The place of a cursor: strictly beyond it, the page goes on.
+    pub(super) fn place_of(&self, Cursor { created_at, id }: Cursor) -> Result<i64, StoreError> {
         let known = queries::seq_of(&self.connection, &id).context(CONTEXT)?;
         Ok(known.unwrap_or_else(|| place::place(created_at, &id)))
     }
@@ -292,7 +313,11 @@ impl SqliteStore {
 
 const CONTEXT: &str = "reading a timeline";
 
-fn places(db: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+pub(super) fn places(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<i64>> {
     db.prepare_cached(sql)?
         .query_map(params, |row| row.get(0))?
         .collect()

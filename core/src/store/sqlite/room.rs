@@ -456,7 +456,7 @@ impl SqliteStore {
     pub(super) fn some_events(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
         const CONTEXT: &str = "reading events";
         let after = match after {
-            Some(cursor) => self.place_before(Some(cursor))?,
+            Some(cursor) => self.place_of(cursor)?,
             None => -1,
         };
         let places: Vec<i64> = {

@@ -5,16 +5,14 @@ use rusqlite::params;
 
 use super::SqliteStore;
 use super::error::Context;
-use super::pages::Muting;
+use super::pages::{Muting, Walk, places};
 use super::people::ring;
 use super::queries::{self, number};
 use crate::social::References;
 use crate::store::words::Search;
-use crate::store::{Cursor, FoundPerson, Note, Page, StoreError};
+use crate::store::{Cursor, FoundPerson, Page, StoreError};
 
 const CONTEXT: &str = "searching";
-/// Notes that the index offers and that are looked at for one page at most; the page then goes on from there.
-const MAX_LOOKED_AT: usize = 2_000;
 /// Notes asked of the index at once, more than a page: some are not what was looked for.
 const AT_ONCE: usize = 100;
 /// Longest text that is searched for, in bytes.
@@ -41,47 +39,17 @@ impl SqliteStore {
             return Ok(Page::default());
         };
         let expression = search.expression();
-        let mut before = self.place_before(before)?;
-        let (mut notes, mut looked_at) = (Vec::<Note>::new(), 0);
-        loop {
-            let places: Vec<i64> = {
-                let mut statement = self.connection.prepare_cached(NOTES).context(CONTEXT)?;
-                let rows =
-                    statement.query_map(params![expression, before, number(AT_ONCE)], |row| row.get(0));
-                rows.and_then(Iterator::collect).context(CONTEXT)?
-            };
-            let ended = places.len() < AT_ONCE;
-            for place in places {
-                before = place;
-                looked_at += 1;
-                let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
-                    continue;
-                };
-                let cursor = Cursor {
-                    created_at: entry.event.created_at.as_secs(),
-                    id: entry.event.id,
-                };
-                let references = References::of(&entry.event);
-                if search.matches(&entry.event.content, &references.hashtags)
-                    && let Some(note) = self.shown(entry, Muting::LeftOut)?
-                {
-                    if notes.len() == limit {
-                        let next = notes.last().map(Note::cursor);
-                        return Ok(Page { notes, next });
-                    }
-                    notes.push(note);
-                }
-                if looked_at >= MAX_LOOKED_AT {
-                    return Ok(Page {
-                        notes,
-                        next: Some(cursor),
-                    });
-                }
-            }
-            if ended {
-                return Ok(Page { notes, next: None });
-            }
-        }
+        let walk = Walk {
+            from: before.map_or(Ok(i64::MAX), |before| self.place_of(before))?,
+            limit,
+            at_once: AT_ONCE,
+            muting: Muting::LeftOut,
+        };
+        self.walk(
+            walk,
+            |before, many| places(&self.connection, NOTES, params![expression, before, number(many)]),
+            |event| search.matches(&event.content, &References::of(event).hashtags),
+        )
     }
 
     pub(super) fn find_people(&self, text: &str, limit: usize) -> Result<Vec<FoundPerson>, StoreError> {

@@ -202,12 +202,13 @@ impl<'a> Writer<'a> {
     }
 
     fn changed(&mut self, query: Query) {
+        let apart = |query: &Query| matches!(query, Query::Notifications | Query::Mutes | Query::Storage);
         let queries = &mut self.changes.queries;
         if queries.len() >= MAX_QUERIES {
-            queries.clear();
+            queries.retain(apart);
             queries.insert(Query::Everything);
         }
-        if !queries.contains(&Query::Everything) {
+        if apart(&query) || !queries.contains(&Query::Everything) {
             queries.insert(query);
         }
     }
@@ -264,7 +265,7 @@ impl<'a> Writer<'a> {
             self.run(INSERT_EXPIRY, params![seconds(at), seq])?;
         }
         self.notify(event, references, seq, author)?;
-        self.index_person(event, author)
+        self.person_changed(event, author, true)
     }
 
     fn unindex(&mut self, event: &Event, seq: i64, author: i64) -> Result<(), StoreError> {
@@ -294,7 +295,7 @@ impl<'a> Writer<'a> {
         if self.run(DELETE_NOTIFICATION, params![seq, author])? > 0 {
             self.changed(Query::Notifications);
         }
-        self.unindex_person(event, author)
+        self.person_changed(event, author, false)
     }
 
     fn has_link(&self, target: &[u8; 8], link: Link, who: i64) -> Result<bool, StoreError> {
@@ -342,20 +343,19 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn index_person(&mut self, event: &Event, author: i64) -> Result<(), StoreError> {
+    /// What an event says of its author, as it comes or goes.
+    fn person_changed(&mut self, event: &Event, author: i64, comes: bool) -> Result<(), StoreError> {
         match event.kind {
             Kind::Metadata => {
-                self.run(SET_NAME, params![author, shown_name(event)])?;
+                let name = comes.then(|| shown_name(event)).flatten();
+                self.run(SET_NAME, params![author, name])?;
                 self.changed(Query::Profile(event.pubkey));
             }
             Kind::ContactList => {
-                for (position, followed) in read_follows(event).iter().enumerate() {
-                    let followed = self.person(followed)?;
-                    self.run(INSERT_FOLLOW, params![author, number(position), followed])?;
-                }
-                if self.is_me(author) {
-                    // What was dropped of a stranger is wanted of somebody who is followed.
-                    self.forget_gone()?;
+                if comes {
+                    self.follow(event, author)?;
+                } else {
+                    self.unfollow(author)?;
                 }
                 self.people.follows_changed(self.db, author).context(CONTEXT)?;
                 self.changed(Query::Follows(event.pubkey));
@@ -370,28 +370,24 @@ impl<'a> Writer<'a> {
         self.note_changed(event)
     }
 
-    fn unindex_person(&mut self, event: &Event, author: i64) -> Result<(), StoreError> {
-        match event.kind {
-            Kind::Metadata => {
-                self.run(SET_NAME, params![author, None::<String>])?;
-                self.changed(Query::Profile(event.pubkey));
-            }
-            Kind::ContactList => {
-                self.run(DELETE_FOLLOWS, [author])?;
-                if self.run(HIDE_FOLLOWER, [author])? > 0 {
-                    self.changed(Query::Notifications);
-                }
-                self.people.follows_changed(self.db, author).context(CONTEXT)?;
-                self.changed(Query::Follows(event.pubkey));
-            }
-            Kind::MuteList if self.is_me(author) => {
-                self.people.mutes_are_stale();
-                self.changed(Query::Mutes);
-            }
-            kind if kind.is_addressable() => self.changed(Query::Lists(event.pubkey)),
-            _ => {}
+    fn follow(&mut self, list: &Event, author: i64) -> Result<(), StoreError> {
+        for (position, followed) in read_follows(list).iter().enumerate() {
+            let followed = self.person(followed)?;
+            self.run(INSERT_FOLLOW, params![author, number(position), followed])?;
         }
-        self.note_changed(event)
+        if self.is_me(author) {
+            // What was dropped of a stranger is wanted of somebody who is followed.
+            self.forget_gone()?;
+        }
+        Ok(())
+    }
+
+    fn unfollow(&mut self, author: i64) -> Result<(), StoreError> {
+        self.run(DELETE_FOLLOWS, [author])?;
+        if self.run(HIDE_FOLLOWER, [author])? > 0 {
+            self.changed(Query::Notifications);
+        }
+        Ok(())
     }
 
     fn note_changed(&mut self, event: &Event) -> Result<(), StoreError> {

@@ -3,17 +3,15 @@
 use nostr::prelude::{EventId, Kind, PublicKey};
 use rusqlite::params;
 
+use super::SqliteStore;
 use super::error::Context;
-use super::pages::Muting;
+use super::pages::{Muting, Walk, places};
 use super::queries::{self, number, short};
 use super::tables::Link;
-use super::{SqliteStore, place};
 use crate::social::References;
 use crate::store::{Act, Ancestor, Cursor, MAX_ANCESTORS, Note, Page, Reactor, Reactors, StoreError, Thread};
 
 const CONTEXT: &str = "reading a thread";
-/// Links that are looked at for one page at most: several may be of one person, or not quite of this note.
-const MAX_LOOKED_AT: usize = 5_000;
 
 /// A range of the key of `link`.
 pub(super) const BELOW: &str = "SELECT seq FROM link WHERE target = ?1 AND type = ?2 AND who = 0 AND seq > ?3
@@ -89,59 +87,28 @@ impl SqliteStore {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let mut after = match after {
-            None => -1,
-            Some(Cursor { created_at, id }) => queries::seq_of(&self.connection, &id)
-                .context(CONTEXT)?
-                .unwrap_or_else(|| place::place(created_at, &id)),
+        let walk = Walk {
+            from: after.map_or(Ok(-1), |after| self.place_of(after))?,
+            limit,
+            at_once: 0,
+            muting: Muting::LeftOut,
         };
-        let (mut notes, mut looked_at) = (Vec::<Note>::new(), 0);
-        loop {
-            let many = limit.saturating_add(1) - notes.len();
-            let places: Vec<i64> = {
-                let mut statement = self.connection.prepare_cached(BELOW).context(CONTEXT)?;
-                let rows = statement.query_map(params![short(id), link as i64, after, number(many)], |row| {
-                    row.get(0)
-                });
-                rows.and_then(Iterator::collect).context(CONTEXT)?
-            };
-            let ended = places.len() < many;
-            for place in places {
-                after = place;
-                looked_at += 1;
-                let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
-                    continue;
+        self.walk(
+            walk,
+            |after, many| {
+                let params = params![short(id), link as i64, after, number(many)];
+                places(&self.connection, BELOW, params)
+            },
+            // The index knows the beginning of an id only.
+            |event| {
+                let References { root, parent, .. } = References::of(event);
+                let target = match link {
+                    Link::Thread => root,
+                    _ => parent,
                 };
-                let cursor = Cursor {
-                    created_at: entry.event.created_at.as_secs(),
-                    id: entry.event.id,
-                };
-                let refers = {
-                    let references = References::of(&entry.event);
-                    let target = match link {
-                        Link::Thread => references.root,
-                        _ => references.parent,
-                    };
-                    target == Some(*id)
-                };
-                if refers && let Some(note) = self.shown(entry, Muting::LeftOut)? {
-                    if notes.len() == limit {
-                        let next = notes.last().map(Note::cursor);
-                        return Ok(Page { notes, next });
-                    }
-                    notes.push(note);
-                }
-                if looked_at >= MAX_LOOKED_AT {
-                    return Ok(Page {
-                        notes,
-                        next: Some(cursor),
-                    });
-                }
-            }
-            if ended {
-                return Ok(Page { notes, next: None });
-            }
-        }
+                target == Some(*id)
+            },
+        )
     }
 
     pub(super) fn read_reactors(
