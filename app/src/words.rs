@@ -28,6 +28,10 @@ pub(crate) fn explain(error: &RequestError) -> String {
             tracing::error!(%reason, "storage failed");
             t!("error-storage")
         }
+        RequestError::NoTransfer => t!("error-no-transfer"),
+        RequestError::NotAnExport => t!("error-not-an-export"),
+        RequestError::IncompleteFile => t!("error-incomplete-file"),
+        RequestError::HostileFile => t!("error-hostile-file"),
         RequestError::Stopped => t!("error-stopped"),
     }
 }

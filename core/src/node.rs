@@ -9,6 +9,7 @@
 //! - `server`: the connection to the signal server
 //! - `introductions`: what peers tell each other through it to get connected
 //! - `upkeep`: the store's budgets and changes
+//! - `transfer`: exports and imports
 //! - `friends`: finding friends by topics that only both know
 //! - `links`: links and the sessions on them
 //! - `spread`: how new events are passed on
@@ -24,6 +25,7 @@ mod media;
 mod requests;
 mod server;
 mod spread;
+mod transfer;
 mod upkeep;
 mod verify;
 mod wanted;
@@ -52,6 +54,8 @@ use links::Link;
 use media::Media;
 use server::Server;
 use spread::Spread;
+pub use transfer::MAX_PIECE;
+use transfer::Transfers;
 use upkeep::Upkeep;
 pub use verify::Job;
 use verify::Verifying;
@@ -169,6 +173,7 @@ pub struct Node<S: Store> {
     scores: Scores,
     wanted: Wanted,
     media: Media,
+    transfers: Transfers,
     links: BTreeMap<LinkId, Link>,
     by_session: BTreeMap<SessionId, LinkId>,
     retired: Retired,
@@ -217,6 +222,7 @@ impl<S: Store> Node<S> {
             scores: Scores::default(),
             wanted: Wanted::default(),
             media: Media::default(),
+            transfers: Transfers::default(),
             links: BTreeMap::new(),
             by_session: BTreeMap::new(),
             retired: Retired::default(),

@@ -54,7 +54,7 @@ impl MediaSource for Media {
 }
 
 impl MediaSink for Media {
-    fn begin(&mut self, hash: &[u8; 32], _size: u64) -> Result<bool, TransferError> {
+    fn begin(&mut self, hash: &[u8; 32], _size: u64, _own: bool) -> Result<bool, TransferError> {
         self.open = Some((*hash, Vec::new()));
         Ok(!self.whole.contains_key(hash))
     }
@@ -64,12 +64,12 @@ impl MediaSink for Media {
         Ok(())
     }
 
-    fn finish(&mut self, genuine: bool) -> Result<(), TransferError> {
+    fn finish(&mut self, genuine: bool) -> Result<bool, TransferError> {
         let (hash, bytes) = self.open.take().unwrap();
         if genuine {
             self.whole.insert(hash, bytes);
         }
-        Ok(())
+        Ok(genuine)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::media::{BlobId, Usage};
 use crate::signaling::SessionId;
 use crate::social::{Ring, TextError};
+use crate::store::transfer::{Format, Imported};
 use crate::store::{
     Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, Scope,
     StorageReport, Thread,
@@ -179,6 +180,22 @@ pub enum Command {
     },
     /// Give free space back to the disk, now. [`Reply::Storage`], when it is done.
     Compact,
+    /// Start writing everything as one file; an export that is under way ends. [`Reply::Exporting`], with how much
+    /// there is.
+    StartExport(Format),
+    /// The next bytes of the file; what is stored meanwhile may be in it or not. [`Reply::Exporting`], until `ended`.
+    NextExport,
+    /// Start reading an export, or any JSON lines of events; an import that is under way ends. [`Reply::Importing`].
+    StartImport,
+    /// The next bytes of the file, at most [`super::MAX_PIECE`]. [`Reply::Importing`].
+    NextImport {
+        /// In the order of the file.
+        bytes: Vec<u8>,
+    },
+    /// The file has ended. [`Reply::Importing`].
+    FinishImport,
+    /// Give up the export and the import that are under way; what was taken in stays. [`Reply::Done`].
+    StopTransfers,
     /// The network as it is. [`Reply::Network`].
     Network,
     /// Keep a picture or file as an own one; answered when it is on disk. [`Reply::BlobKept`].
@@ -238,6 +255,10 @@ pub enum Reply {
     People(Vec<FoundPerson>),
     /// What takes the space.
     Storage(Box<StorageReport>),
+    /// An export.
+    Exporting(Exporting),
+    /// An import.
+    Importing(Importing),
     /// The network.
     Network(Network),
     /// The name of what was kept.
@@ -288,9 +309,43 @@ pub enum RequestError {
     /// The store or the key's place failed.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// No export or import is under way.
+    #[error("no export or import is under way")]
+    NoTransfer,
+    /// A file to import is neither JSON lines of events nor an archive as an export writes it.
+    #[error("this is not an export of posts (.jsonl or .tar)")]
+    NotAnExport,
+    /// A file to import ends in the middle; what was in it is here.
+    #[error("the file is incomplete")]
+    IncompleteFile,
+    /// Too much of a file to import is broken or forged; what was good until then is here.
+    #[error("too much of the file is broken or forged")]
+    HostileFile,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
+}
+
+/// A piece of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exporting {
+    /// The next bytes of the file.
+    pub bytes: Vec<u8>,
+    /// Whether they are the last.
+    pub ended: bool,
+    /// Events written so far; in the first answer: how many there are.
+    pub events: u64,
+    /// Images and files written so far; in the first answer: how many there are.
+    pub media: u64,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Importing {
+    /// Whether it is done.
+    pub ended: bool,
+    /// What has become of the file so far.
+    pub done: Imported,
 }
 
 /// A picture or file, or how far it is.

@@ -14,8 +14,8 @@ const BUDGET: &str = "media-budget";
 
 /// Blobs, and what is being fetched.
 pub(super) struct Media {
-    store: Box<dyn BlobStore>,
-    fetcher: Fetcher,
+    pub(super) store: Box<dyn BlobStore>,
+    pub(super) fetcher: Fetcher,
 }
 
 impl Default for Media {

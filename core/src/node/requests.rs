@@ -188,6 +188,12 @@ impl<S: Store> Node<S> {
                 self.upkeep.now();
                 Reply::Storage(Box::new(self.store.report()?))
             }
+            Command::StartExport(format) => self.start_export(format)?,
+            Command::NextExport => self.next_export()?,
+            Command::StartImport => self.start_import()?,
+            Command::NextImport { bytes } => self.next_import(&bytes, now)?,
+            Command::FinishImport => self.finish_import(now)?,
+            Command::StopTransfers => self.stop_transfers()?,
             Command::Network => Reply::Network(Network {
                 signal: self.server.state,
                 peers: self.peers()?,

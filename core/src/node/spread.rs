@@ -82,6 +82,12 @@ impl<S: Store> Node<S> {
         }
     }
 
+    /// More came at once than is worth announcing one by one.
+    pub(super) fn much_came(&mut self, now: Millis) {
+        self.spread.waiting.get_or_insert(now);
+        self.spread.much = true;
+    }
+
     fn pass_on(&mut self, event: &Event, origin: Option<LinkId>) {
         let from_author = origin
             .and_then(|id| self.links.get(&id))

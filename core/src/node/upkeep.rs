@@ -59,8 +59,9 @@ impl<S: Store> Node<S> {
         })
     }
 
-    /// Passes on what changed in the store: to the sets that reconciliation works on, and to the interface.
-    pub(super) fn tell_changes(&mut self) {
+    /// Passes on what changed in the store: to the sets that reconciliation works on, and to the interface. Whether
+    /// there are new events.
+    pub(super) fn tell_changes(&mut self) -> bool {
         let changes = self.store.take_changes();
         self.sets.apply(&changes);
         let me = self.me.as_ref().map(|me| me.public_key());
@@ -68,5 +69,6 @@ impl<S: Store> Node<S> {
         if !changes.queries.is_empty() {
             self.change(Change::Queries(changes.queries.into_iter().collect()));
         }
+        !changes.added.is_empty()
     }
 }

@@ -38,17 +38,19 @@ pub trait MediaSource {
 
 /// Where an import puts images and files. One at a time: `begin`, its bytes in order, `finish`.
 pub trait MediaSink {
-    /// Announces one; false when it is here already, or not wanted. One that was begun and not finished is forgotten.
+    /// Announces one; false when it is here already, or not wanted. `own` tells that an event of this person in the
+    /// file is about it. One that was begun and not finished is forgotten.
     ///
     /// # Errors
     /// When the storage fails or is full; so for every call below.
-    fn begin(&mut self, hash: &[u8; 32], size: u64) -> Result<bool, TransferError>;
+    fn begin(&mut self, hash: &[u8; 32], size: u64, own: bool) -> Result<bool, TransferError>;
 
     /// The next bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<(), TransferError>;
 
-    /// All bytes are there, and whether they have the announced hash: else they are to be forgotten.
-    fn finish(&mut self, genuine: bool) -> Result<(), TransferError>;
+    /// All bytes are there, and whether they have the announced hash: else they are to be forgotten. Answers whether
+    /// they are kept.
+    fn finish(&mut self, genuine: bool) -> Result<bool, TransferError>;
 }
 
 /// No images and files: nothing to export, everything left out of an import.
@@ -66,7 +68,7 @@ impl MediaSource for NoMedia {
 }
 
 impl MediaSink for NoMedia {
-    fn begin(&mut self, _hash: &[u8; 32], _size: u64) -> Result<bool, TransferError> {
+    fn begin(&mut self, _hash: &[u8; 32], _size: u64, _own: bool) -> Result<bool, TransferError> {
         Ok(false)
     }
 
@@ -74,8 +76,8 @@ impl MediaSink for NoMedia {
         Ok(())
     }
 
-    fn finish(&mut self, _genuine: bool) -> Result<(), TransferError> {
-        Ok(())
+    fn finish(&mut self, _genuine: bool) -> Result<bool, TransferError> {
+        Ok(false)
     }
 }
 
@@ -88,6 +90,9 @@ pub enum TransferError {
     /// The storage of images and files failed.
     #[error("images and files: {0}")]
     Media(String),
+    /// There is no room for more.
+    #[error("the storage is full")]
+    Full,
     /// Neither JSON lines nor an archive as an export writes it.
     #[error("this is not an export of posts (.jsonl or .tar): {0}")]
     NotAnExport(&'static str),

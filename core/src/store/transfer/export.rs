@@ -1,5 +1,7 @@
 //! Writing everything.
 
+use serde::{Deserialize, Serialize};
+
 use super::tar::{self, BLOCK};
 use super::{MAX_MEDIA, MediaSource, TransferError};
 use crate::store::{Cursor, Store};
@@ -14,7 +16,7 @@ media/*         images and files, named by their SHA-256\n\n\
 The secret key is not in here.\n";
 
 /// What an export is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// Events alone, as JSON lines.
     Lines,

@@ -1,10 +1,15 @@
 //! Reading an export, or any JSON lines of events. Nothing in it is trusted.
 
-use nostr::prelude::Event;
+use std::collections::BTreeSet;
+
+use nostr::prelude::{Event, PublicKey};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::tar::{self, BLOCK};
 use super::{MAX_LINE, MAX_MEDIA, MAX_REFUSED, MediaSink, TransferError};
+use crate::media::BlobId;
+use crate::social::References;
 use crate::store::{Put, Store};
 use crate::time::Millis;
 
@@ -15,8 +20,11 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Entries of an archive: more than a store holds events.
 const MAX_ENTRIES: u64 = 1_000_000;
 
+/// Own media that are told from others', at most: more than anybody has.
+const MAX_OWN: usize = 100_000;
+
 /// What has become of an import so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// Bytes read.
     pub bytes: u64,
@@ -66,6 +74,9 @@ pub struct Import {
     batch: Vec<Event>,
     batch_bytes: usize,
     entries: u64,
+    /// Whose media are kept for good, and which ones these are.
+    me: Option<PublicKey>,
+    own: BTreeSet<[u8; 32]>,
     done: Imported,
 }
 
@@ -77,12 +88,22 @@ impl Default for Import {
             batch: Vec::new(),
             batch_bytes: 0,
             entries: 0,
+            me: None,
+            own: BTreeSet::new(),
             done: Imported::default(),
         }
     }
 }
 
 impl Import {
+    /// One by this person: what their events in the file are about is theirs.
+    pub fn of(me: Option<PublicKey>) -> Self {
+        Self {
+            me,
+            ..Self::default()
+        }
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> Imported {
         self.done
@@ -118,7 +139,7 @@ impl Import {
                     bytes = rest;
                     if let Ok(block) = <[u8; BLOCK]>::try_from(self.partial.as_slice()) {
                         self.partial.clear();
-                        self.header(&block, media)?;
+                        self.header(&block, store, media, now)?;
                     }
                 }
                 Stage::Entry { left, padding, .. } => {
@@ -159,7 +180,13 @@ impl Import {
         Ok(self.done)
     }
 
-    fn header(&mut self, block: &[u8; BLOCK], media: &mut dyn MediaSink) -> Result<(), TransferError> {
+    fn header(
+        &mut self,
+        block: &[u8; BLOCK],
+        store: &mut impl Store,
+        media: &mut dyn MediaSink,
+        now: Millis,
+    ) -> Result<(), TransferError> {
         let Some(header) = tar::read(block)? else {
             self.stage = Stage::End;
             return Ok(());
@@ -171,7 +198,11 @@ impl Import {
         let kind = match header.name.strip_prefix("media/") {
             // Other things in an archive, and names that lead elsewhere, mean nothing here.
             _ if !header.plain => Entry::Ignored,
-            Some(name) => self.media(name, header.size, media)?,
+            Some(name) => {
+                // Whose it is, the events before it say.
+                self.flush(store, now)?;
+                self.media(name, header.size, media)?
+            }
             None if is_events(&header.name) => Entry::Events,
             None => Entry::Ignored,
         };
@@ -192,7 +223,7 @@ impl Import {
             self.done.media_refused += 1;
             return Ok(Entry::Ignored);
         }
-        Ok(if media.begin(&hash, size)? {
+        Ok(if media.begin(&hash, size, self.own.contains(&hash))? {
             Entry::Media {
                 hash,
                 so_far: Sha256::new(),
@@ -235,9 +266,9 @@ impl Import {
             Entry::Events => self.line_ended(store, now),
             Entry::Media { hash, so_far } => {
                 let genuine = so_far.finalize().as_slice() == hash;
-                self.done.media += u64::from(genuine);
                 self.done.media_refused += u64::from(!genuine);
-                media.finish(genuine)
+                self.done.media += u64::from(media.finish(genuine)?);
+                Ok(())
             }
             Entry::Ignored => Ok(()),
         }
@@ -278,8 +309,17 @@ impl Import {
     fn flush(&mut self, store: &mut impl Store, now: Millis) -> Result<(), TransferError> {
         self.batch_bytes = 0;
         let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
         let mut refused = 0;
-        for outcome in store.put(&batch, now)? {
+        for (event, outcome) in batch.iter().zip(store.put(&batch, now)?) {
+            if Some(event.pubkey) == self.me && matches!(outcome, Put::Stored | Put::Duplicate) {
+                let hashes = References::of(event).media.into_iter();
+                let hashes = hashes.filter_map(|media| media.sha256?.parse::<BlobId>().ok());
+                let room = MAX_OWN.saturating_sub(self.own.len());
+                self.own.extend(hashes.map(|id| id.0).take(room));
+            }
             match outcome {
                 Put::Stored => self.done.stored += 1,
                 Put::Duplicate | Put::Superseded | Put::Deleted | Put::Expired => self.done.known += 1,
