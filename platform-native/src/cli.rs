@@ -30,7 +30,7 @@ pub const EXIT_CODES: &str = "Exit codes:\n  \
 #[derive(Args, Debug)]
 pub struct Shared {
     /// Where posts and the key are kept [default: the platform's data directory]
-    #[arg(long, value_name = "DIR", env = "SAZANAMI_DATA_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "SAZANAMI_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// The signal server, which introduces peers to each other
@@ -47,7 +47,7 @@ pub struct Shared {
     pub route: RouteArg,
 
     /// How the log on stderr is written; RUST_LOG sets what it holds
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
 

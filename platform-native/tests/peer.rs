@@ -209,3 +209,39 @@ fn wrong_usage_is_told_apart() {
         Some(1)
     );
 }
+
+#[test]
+fn everything_moves_to_another_data_directory_as_one_file() {
+    let (old, new, files) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let mut peer = Peer::start(old.path(), &["--name", "みなみ"]);
+    peer.ask(r#"{"Post":{"text":"さざなみ、こんにちは"}}"#);
+    let kept = peer.ask(r#"{"KeepBlob":{"bytes":[1,2,3]}}"#)["reply"]["Ok"]["BlobKept"].clone();
+    drop(peer.stdin.take());
+    assert_eq!(peer.wait(), Some(0));
+
+    for name in ["all.tar", "posts.jsonl"] {
+        let file = files.path().join(name);
+        let transfer = |data_dir: &Path, what: &str| {
+            let output = command(data_dir).arg(what).arg(&file).output().unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), log)
+        };
+        let (code, log) = transfer(old.path(), "export");
+        assert_eq!(code, Some(0), "{log}");
+        let (code, log) = transfer(old.path(), "export");
+        assert!(code == Some(1) && log.contains("exists already"), "{log}");
+        let (code, log) = transfer(new.path(), "import");
+        assert_eq!(code, Some(0), "{log}");
+    }
+    let left: Vec<_> = files.path().read_dir().unwrap().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+    let mut peer = Peer::start(new.path(), &[]);
+    assert_eq!(peer.ask("\"Me\"")["reply"]["Ok"]["Me"], Value::Null);
+    assert_eq!(timeline(&mut peer), ["さざなみ、こんにちは"]);
+    let blob = peer.ask(&json!({ "Blob": { "id": kept, "size": null } }).to_string());
+    assert_eq!(blob["reply"]["Ok"]["Blob"]["Here"], json!([1, 2, 3]));
+}

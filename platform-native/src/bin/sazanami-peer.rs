@@ -16,6 +16,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 #[path = "sazanami-peer/script.rs"]
 mod script;
+#[path = "sazanami-peer/transfer.rs"]
+mod transfer;
 
 /// How long stopping may take: whoever sent SIGTERM is waiting.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -36,6 +38,9 @@ struct Args {
     /// stdout ({"reply":…} in the order of the commands, {"changed":…}, {"invalid":…}); stops when stdin ends
     #[arg(long)]
     stdin: bool,
+
+    #[command(subcommand)]
+    task: Option<transfer::Task>,
 }
 
 fn main() -> ExitCode {
@@ -77,12 +82,15 @@ async fn run(args: Args, data_dir: &DataDir) -> anyhow::Result<u8> {
     };
     let (node, messages) = NodeThread::start(options, Handle::current()).await?;
     let client = NodeClient::new(&node, messages);
-    let code = match sign_up(&client, args.name.as_deref(), args.stdin).await? {
+    let needs_no_name = args.stdin || args.task.is_some();
+    let code = match sign_up(&client, args.name.as_deref(), needs_no_name).await? {
         false => EXIT_USAGE,
         true => {
             tracing::info!(data_dir = %data_dir.path().display(), "running");
             let work = async {
-                if args.stdin {
+                if let Some(task) = &args.task {
+                    task.run(&client).await
+                } else if args.stdin {
                     script::run(&client).await
                 } else {
                     watch(&client).await
@@ -104,7 +112,7 @@ async fn run(args: Args, data_dir: &DataDir) -> anyhow::Result<u8> {
 }
 
 /// Makes sure that there is an identity; false when there is none and no name to make one.
-async fn sign_up(client: &NodeClient, name: Option<&str>, scripted: bool) -> anyhow::Result<bool> {
+async fn sign_up(client: &NodeClient, name: Option<&str>, needs_no_name: bool) -> anyhow::Result<bool> {
     let mut me = client.request(Command::Me).await?;
     match (&me, name) {
         (Reply::Me(None), Some(name)) => {
@@ -115,7 +123,7 @@ async fn sign_up(client: &NodeClient, name: Option<&str>, scripted: bool) -> any
                 .await
                 .context("--name")?;
         }
-        (Reply::Me(None), None) if !scripted => {
+        (Reply::Me(None), None) if !needs_no_name => {
             tracing::error!("there is no identity here yet: give it a name with --name");
             return Ok(false);
         }
