@@ -45,8 +45,7 @@ pub(crate) fn RecoveredCard() -> Element {
             strong { {t!("recovered-title")} }
             " "
             {t!("recovered-text", events: events, count: grouped(events))}
-            " "
-            button { class: "button button-quiet", r#type: "button", onclick: done, {t!("recovered-done")} }
+            button { class: "button", r#type: "button", onclick: done, {t!("recovered-done")} }
         }
     }
 }

@@ -6,6 +6,7 @@ use sazanami_app::{STYLES, SessionState};
 use sazanami_core::Keys;
 use sazanami_core::node::api::{Network, Peer, PeerState, SignalState};
 use sazanami_core::signaling::SessionId;
+use sazanami_core::store::RECOVERED;
 use sazanami_core::transport::PathKind;
 
 use crate::world::{World, note, person};
@@ -77,6 +78,10 @@ fn network() -> Network {
 }
 
 fn full(language: &str) -> World {
+    filled(language).ready()
+}
+
+fn filled(language: &str) -> World {
     let mut world = World::at_home(&[language], vec![]);
     let me = world.node.me.clone().unwrap();
     let (umi, long) = (
@@ -122,7 +127,7 @@ fn full(language: &str) -> World {
     }
     world.node.settings.remove("key-card");
     world.node.network = network();
-    world.ready()
+    world
 }
 
 #[test]
@@ -148,6 +153,12 @@ fn every_screen_can_be_looked_at() {
         write("timeline", language, &world);
         world.click(("data-state", "connected"));
         write("network", language, &world);
+
+        let mut world = filled(language);
+        world.node.storage.full = true;
+        let recovered = r#"{"events":12345,"lost":6,"at":1700000000}"#;
+        world.node.settings.insert(RECOVERED.into(), recovered.into());
+        write("notices", language, &world.ready());
 
         let mut world = full(language);
         let by = format!("by-{}", world.node.notes[1].id.to_hex());

@@ -200,6 +200,12 @@ impl Node {
             | Command::SearchPeople { .. }
             | Command::SetBudget { .. }
             | Command::Compact
+            | Command::StartExport(..)
+            | Command::NextExport
+            | Command::StartImport
+            | Command::NextImport { .. }
+            | Command::FinishImport
+            | Command::StopTransfers
             | Command::KeepBlob { .. }
             | Command::Blob { .. }
             | Command::ForgetBlob(..)
