@@ -12,7 +12,9 @@ wasm-bindgen --target web --no-typescript --out-dir "$site/ours" \
 # As dx does with the app.
 wasm-opt -Oz --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext \
   --enable-reference-types --enable-multivalue "$site/ours/sazanami_bench_web_bg.wasm" -o "$site/ours/sazanami_bench_web_bg.wasm"
-cp node_modules/@snort/worker-relay/dist/esm/* "$site/snort/"
-cp page/ours.worker.js "$site/"
+# From its source: the script in its package imports "sqlite3.wasm?url", which only a bundler understands.
+esbuild node_modules/@snort/worker-relay/src/worker.ts --bundle --minify --format=esm --loader:.wasm=file \
+  --asset-names='[name]' --outfile="$site/snort/worker.mjs" --log-level=warning
+cp page/ours.worker.js page/ours.verifier.js "$site/"
 esbuild page/main.js page/nostr-wasm.worker.js --bundle --format=esm --outdir="$site" --log-level=warning
 echo '<!doctype html><meta charset="utf-8"><title>Benchmarks</title><script type="module" src="main.js"></script>' >"$site/index.html"

@@ -243,6 +243,25 @@ impl<S: Store> Node<S> {
 
     /// Takes what happened.
     pub fn handle(&mut self, input: Input, now: Millis) {
+        self.handle_all([input], now);
+    }
+
+    /// Takes what has happened until now: what is verified by then is stored together. A durable transaction costs the
+    /// same for one event as for many.
+    pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Millis) {
+        for input in inputs {
+            self.take(input, now);
+        }
+        // A peer that keeps the node busy does not keep it from looking at the clock.
+        if now >= self.next_tick {
+            self.tick(now);
+        }
+        self.settle(now);
+        self.drive_blobs(now);
+        self.send_frames();
+    }
+
+    fn take(&mut self, input: Input, now: Millis) {
         match input {
             Input::Request(request) => {
                 let result = self.answer(request.command, now);
@@ -266,13 +285,6 @@ impl<S: Store> Node<S> {
             }
             Input::Tick => self.tick(now),
         }
-        // A peer that keeps the node busy does not keep it from looking at the clock.
-        if now >= self.next_tick {
-            self.tick(now);
-        }
-        self.settle(now);
-        self.drive_blobs(now);
-        self.send_frames();
     }
 
     /// The next thing to carry out.

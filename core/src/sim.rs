@@ -23,7 +23,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::identity::{MemoryVault, Vault};
 use crate::mesh::LinkBudget;
 use crate::node::api::{Change, Command, FromNode, Network, Reply, Request, RequestError};
-use crate::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
+use crate::node::{Config, Input, Job, Node, Output, SignalCommand, SignalEvent};
 use crate::signaling::IceServers;
 use crate::store::{EventPool, Known, MemoryStore, Scope, Store};
 use crate::time::Millis;
@@ -76,6 +76,8 @@ pub struct PeerOptions {
     pub clock: i64,
     /// How many links it takes.
     pub budget: LinkBudget,
+    /// Verifiers beside its node, whose work [`Sim::jobs`] hands over.
+    pub verifiers: usize,
 }
 
 /// A peer by its number.
@@ -126,6 +128,7 @@ struct Peer {
     life: u64,
     tick_at: Millis,
     replies: BTreeMap<u64, Result<Reply, RequestError>>,
+    jobs: Vec<Job>,
 }
 
 impl Peer {
@@ -213,6 +216,7 @@ impl Sim {
             life: 0,
             tick_at: self.now,
             replies: BTreeMap::new(),
+            jobs: Vec::new(),
         });
         self.start(id);
         let name = name.to_owned();
@@ -236,7 +240,7 @@ impl Sim {
     pub fn start(&mut self, id: PeerId) {
         let config = Config {
             route: Route::Any,
-            verifiers: 0,
+            verifiers: self.peers[id].options.verifiers,
             seed: self.rng.random(),
         };
         let now = self.now;
@@ -257,6 +261,7 @@ impl Sim {
 
     /// Stops a peer as closing a tab does: without a word.
     pub fn stop(&mut self, id: PeerId) {
+        self.peers[id].jobs.clear();
         if let Some(node) = self.peers[id].node.take() {
             self.peers[id].kept = Some(node.into_parts());
             self.server.disconnect(id);
@@ -306,6 +311,11 @@ impl Sim {
             .replies
             .remove(&number)
             .expect("a node answers at once")
+    }
+
+    /// What a peer's verifiers are to do, since the last call; answered by [`Input::Verified`].
+    pub fn jobs(&mut self, id: PeerId) -> Vec<Job> {
+        std::mem::take(&mut self.peers[id].jobs)
     }
 
     /// Gives a running peer's node an input.
@@ -487,7 +497,7 @@ impl Sim {
                     }
                 }
                 Output::Interface(FromNode::Changed(_)) => {}
-                Output::Verify(_) => unreachable!("these nodes verify themselves"),
+                Output::Verify(job) => self.peers[id].jobs.push(job),
                 Output::Signal(command) => self.signal(id, command),
                 Output::Transport(TransportCommand::Send { link, frame })
                     if self.peers[id].tamper.is_some() =>

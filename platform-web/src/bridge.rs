@@ -1,4 +1,4 @@
-//! What page and worker say to each other: typed messages, encoded into an `ArrayBuffer` that is transferred, not
+//! What page and workers say to each other: typed messages, encoded into an `ArrayBuffer` that is transferred, not
 //! copied.
 //!
 //! The first byte names the encoding. Messages are postcard, but for the few that hold ICE servers: those skip absent
@@ -55,6 +55,33 @@ pub enum State {
     Failed(String),
 }
 
+/// From the node's worker to a verifying one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToVerifier {
+    /// Names the job in the answer.
+    pub job: u64,
+    /// It goes before those that are not.
+    pub urgent: bool,
+    /// As [`sazanami_core::verify::encode`] writes them.
+    pub events: Vec<u8>,
+}
+
+/// From a verifying worker to the node's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromVerifier {
+    /// The worker listens: what was sent before this is lost.
+    Listening,
+    /// Which events of a job hold, in their order.
+    Verified {
+        /// The job.
+        job: u64,
+        /// One answer for each event.
+        holds: Vec<bool>,
+    },
+    /// It broke, and why.
+    Failed(String),
+}
+
 /// A message that could not be read: page and worker are of different builds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("page and worker do not understand each other: {0}")]
@@ -66,8 +93,14 @@ const JSON: u8 = 1;
 /// A message of this bridge.
 pub trait Message: Serialize + DeserializeOwned {
     /// Whether it holds something that postcard cannot carry.
-    fn needs_json(&self) -> bool;
+    fn needs_json(&self) -> bool {
+        false
+    }
 }
+
+impl Message for ToVerifier {}
+
+impl Message for FromVerifier {}
 
 impl Message for ToWorker {
     fn needs_json(&self) -> bool {

@@ -1,11 +1,14 @@
 //! Sazanami in the browser: a durable peer in a tab.
 //!
-//! One wasm serves two threads. The page renders the interface and owns what browsers allow only there (WebRTC, the
-//! WebSocket, the Web Lock); a dedicated worker owns the node and its databases, so that neither waits for the other.
+//! One wasm serves all threads. The page renders the interface and owns what browsers allow only there (WebRTC, the
+//! WebSocket, the Web Lock); a dedicated worker owns the node and its databases, so that neither waits for the other;
+//! some more, which that one starts, verify what arrives.
 //!
 //! - [`page`]: launches the interface, claims the store, starts the worker and moves its messages
 //! - [`worker`]: opens the databases on OPFS and drives the node
-//! - [`bridge`]: what page and worker say to each other
+//! - [`verifier`]: verifies what the node's worker hands over
+//! - [`bridge`]: what page and workers say to each other
+//! - `child`: a worker as the scope that started it sees it
 //! - [`transport`]: links to peers over `RTCPeerConnection`
 //! - [`dom`]: event listeners that end with their owner
 //! - [`log`]: the crates' logs in the console
@@ -16,16 +19,20 @@ pub mod dom;
 pub mod log;
 pub mod page;
 pub mod transport;
+pub mod verifier;
 pub mod worker;
 
+mod breath;
+mod child;
 mod clock;
 
 use wasm_bindgen::JsCast;
 
-/// Runs the worker in a dedicated worker, the page anywhere else.
+/// Runs the worker or, by its name, a verifier in a dedicated worker, the page anywhere else.
 pub fn start() {
     log::start(tracing::Level::INFO);
     match js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
+        Ok(scope) if scope.name() == verifier::NAME => verifier::start(scope),
         Ok(scope) => worker::start(scope),
         Err(_) => page::start(),
     }

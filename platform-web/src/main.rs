@@ -1,4 +1,4 @@
-//! Starts Sazanami in the browser. The same script runs in the page and in its worker.
+//! Starts Sazanami in the browser. The same script runs in the page and in its workers.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {

@@ -8,28 +8,33 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
-use sazanami_core::node::{Config, Input, Node};
+use sazanami_core::node::{Config, Input, Node, Output};
 use sazanami_core::store::SqliteStore;
 use sazanami_core::transport::{Route, TransportEvent};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
+use crate::breath::Breath;
 use crate::bridge::{self, FromWorker, State, ToWorker};
 use crate::clock::now;
-use crate::dom::Listener;
+use crate::dom::{Listener, describe};
 
 pub mod blobs;
 mod databases;
 mod vault;
+pub mod verifiers;
 
 pub use databases::{OpenError, Pool};
 pub use vault::SqliteVault;
 
 use databases::Databases;
+use verifiers::Verifiers;
 
 /// Frames handled before the page is told: a report for each would double the messages.
 const REPORT_FRAMES: u32 = 16;
+/// Inputs that are handed to the node together.
+const TOGETHER: usize = 64;
 /// The longest sleep: a machine that was suspended counts no time, so the clock is looked at now and then.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
@@ -98,8 +103,10 @@ async fn run(page: Page, mut inbox: Inbox) {
         pool,
         ephemeral,
     } = databases;
+    let count = verifiers::count(&page.0.navigator());
+    let mut verifiers = Verifiers::new(page.0.location().href(), count);
     let node = seed().and_then(|seed| {
-        Node::new(config(route, seed), store, vault, now())
+        Node::new(config(route, count, seed), store, vault, now())
             .map(|node| node.with_blobs(blobs))
             .map_err(|error| error.to_string())
     });
@@ -108,7 +115,7 @@ async fn run(page: Page, mut inbox: Inbox) {
         Err(reason) => return page.state(State::Failed(reason)),
     };
     page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
-    let failure = drive(&mut node, &page, &mut inbox).await;
+    let failure = drive(&mut node, &page, &mut inbox, &mut verifiers).await;
     // Closes the databases, which frees their files.
     drop(node);
     if let Some(pool) = pool
@@ -123,37 +130,66 @@ async fn run(page: Page, mut inbox: Inbox) {
 }
 
 /// Runs the node until it is to be released, or why it cannot go on.
-async fn drive(node: &mut Node<SqliteStore>, page: &Page, inbox: &mut Inbox) -> Option<String> {
+async fn drive(
+    node: &mut Node<SqliteStore>,
+    page: &Page,
+    inbox: &mut Inbox,
+    verifiers: &mut Verifiers,
+) -> Option<String> {
+    let mut breath = match Breath::new() {
+        Ok(breath) => breath,
+        Err(error) => return Some(describe(&error)),
+    };
     let mut frames = 0;
     loop {
         while let Some(output) = node.poll_output() {
-            page.post(&FromWorker::Output(output));
+            match output {
+                Output::Verify(job) => verifiers.execute(job),
+                output => page.post(&FromWorker::Output(output)),
+            }
         }
+        verifiers.tend(now());
         let wait = node.next_tick().since(now()).min(MAX_SLEEP);
-        let message = select! {
+        let first = select! {
             message = inbox.next() => message,
+            answer = verifiers.next().fuse() => {
+                // What has arrived while this thread was storing is stored with it.
+                breath.take().await;
+                Some(Ok(ToWorker::Input(answer)))
+            }
             () = sleep(wait).fuse() => Some(Ok(ToWorker::Input(Input::Tick))),
         };
-        match message {
-            Some(Ok(ToWorker::Input(input))) => {
-                let is_frame = matches!(input, Input::Transport(TransportEvent::Frame { .. }));
-                node.handle(input, now());
-                frames += u32::from(is_frame);
-                if frames >= REPORT_FRAMES {
-                    page.post(&FromWorker::Handled(std::mem::take(&mut frames)));
-                }
+        let mut end = None;
+        let mut inputs = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Some(Ok(ToWorker::Input(input))) => inputs.push(input),
+                Some(Ok(ToWorker::Start { .. })) => {}
+                Some(Ok(ToWorker::Release)) | None => end = Some(None),
+                Some(Err(error)) => end = Some(Some(error.to_string())),
             }
-            Some(Ok(ToWorker::Start { .. })) => {}
-            Some(Ok(ToWorker::Release)) | None => return None,
-            Some(Err(error)) => return Some(error.to_string()),
+            next = (inputs.len() < TOGETHER && end.is_none())
+                .then(|| inbox.next().now_or_never())
+                .flatten();
+        }
+        inputs.extend(std::iter::from_fn(|| verifiers.answered()));
+        let is_frame = |input: &&Input| matches!(input, Input::Transport(TransportEvent::Frame { .. }));
+        frames += inputs.iter().filter(is_frame).count() as u32;
+        node.handle_all(inputs, now());
+        if frames >= REPORT_FRAMES {
+            page.post(&FromWorker::Handled(std::mem::take(&mut frames)));
+        }
+        if let Some(end) = end {
+            return end;
         }
     }
 }
 
-fn config(route: Route, seed: [u8; 32]) -> Config {
+fn config(route: Route, verifiers: usize, seed: [u8; 32]) -> Config {
     Config {
         route,
-        verifiers: 0,
+        verifiers,
         seed,
     }
 }

@@ -15,7 +15,7 @@ use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, Path, PathKind, Route, TransportCommand, TransportEvent,
 };
 use sazanami_core::{EventId, PublicKey};
-use sazanami_web::bridge::{self, FromWorker, Message, State, ToWorker};
+use sazanami_web::bridge::{self, FromVerifier, FromWorker, Message, State, ToVerifier, ToWorker};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -279,6 +279,21 @@ fn from_the_worker() {
     ] {
         output(Output::Transport(command));
     }
+}
+
+#[wasm_bindgen_test]
+fn to_and_from_a_verifier() {
+    arrives(ToVerifier {
+        job: u64::MAX,
+        urgent: true,
+        events: vec![0xff; 100_000],
+    });
+    arrives(FromVerifier::Listening);
+    arrives(FromVerifier::Verified {
+        job: 1,
+        holds: vec![true, false],
+    });
+    arrives(FromVerifier::Failed("x".into()));
 }
 
 #[wasm_bindgen_test]

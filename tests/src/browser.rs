@@ -121,6 +121,15 @@ impl Browser {
             .with_context(|| format!("{} is closed", self.name))
     }
 
+    /// Level and text of everything on the console, workers' included, since the last call or that of
+    /// [`Self::console_errors`].
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn console(&self) -> Result<Vec<(String, String)>> {
+        self.driver()?.console().await
+    }
+
     /// Errors on the page's console since the last call.
     ///
     /// # Errors

@@ -45,13 +45,7 @@ const TARGETS: &[Target] = &[
     ),
     target("disk/ours to json", AtMost, 1.5, "1"),
     target(
-        "web ingest/ours, verified by the same worker",
-        AtLeast,
-        1.0,
-        "web ingest/@snort/worker-relay, unverified",
-    ),
-    target(
-        "web ingest/ours, verified elsewhere",
+        "web ingest/ours, verified by workers",
         AtLeast,
         1.0,
         "web ingest/@snort/worker-relay, unverified",

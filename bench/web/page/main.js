@@ -4,7 +4,8 @@ import { WorkerRelayInterface } from '@snort/worker-relay';
 
 const options = Object.fromEntries(new URLSearchParams(location.search));
 const seed = Number(options.seed), size = Number(options.events), repeats = Number(options.repeats ?? 3);
-const FOLLOWED = 200, QUIET = 50, QUERIES = 200, VERIFIED = 4000, WRITES = 100;
+const FOLLOWED = 200, QUIET = 50, QUERIES = 200, VERIFIED = 4000, WRITES = 200;
+const DATABASE = 'ours.db';
 
 window.figures = [];
 const figure = (what, value, unit) => { window.figures.push({ what, value, unit }); console.log(what, value, unit); };
@@ -64,13 +65,16 @@ async function verifying(lines) {
   [...workers, theirs].forEach((client) => client.end());
 }
 
+// One at a time: all its databases share one folder of files, which their worker holds.
 async function snort(events, run) {
-  const relay = new WorkerRelayInterface(new URL('snort/worker.mjs', location.href));
+  const worker = new Worker('snort/worker.mjs', { type: 'module' });
+  const relay = new WorkerRelayInterface(worker);
   stage('worker-relay: opening');
-  relay.timeout = 30_000;
-  await relay.init({ databasePath: `snort-${run}.db` });
-  stage('worker-relay: storing');
   relay.timeout = 600_000;
+  await relay.init({ databasePath: `snort-${run}.db` });
+  // Without its files it would be in memory, and say so only on the console.
+  if (await sizeOf('.opfs-sahpool') === undefined) throw new Error('worker-relay is not on OPFS');
+  stage('worker-relay: storing');
   const begun = performance.now();
   await Promise.all(events.map((event) => relay.event(event)));
   // It answers before it writes, and writes 50 ms later at the earliest; the next answer comes after that.
@@ -79,7 +83,37 @@ async function snort(events, run) {
   const count = await relay.count(['REQ', 'count', {}]);
   const rate = events.length / (performance.now() - begun) * 1e3;
   if (count < events.length / 2) throw new Error(`worker-relay holds ${count} of ${events.length} events`);
-  return { relay, rate };
+  const bytes = await sizeOf('.opfs-sahpool');
+  if (bytes < count * 300) throw new Error(`worker-relay keeps ${count} events in ${bytes} bytes: not on OPFS`);
+  return { relay, rate, end: () => worker.terminate() };
+}
+
+// Bytes of the files below a folder of OPFS; undefined without the folder.
+async function sizeOf(name) {
+  const sum = async (folder) => {
+    let bytes = 0;
+    for await (const entry of folder.values()) {
+      bytes += entry.kind === 'directory' ? await sum(entry) : (await entry.getFile()).size;
+    }
+    return bytes;
+  };
+  const root = await navigator.storage.getDirectory();
+  const folder = await root.getDirectoryHandle(name).catch(() => undefined);
+  return folder && sum(folder);
+}
+
+async function remove(name) {
+  const root = await navigator.storage.getDirectory();
+  for (let tries = 0; ; tries++) {
+    try {
+      return await root.removeEntry(name, { recursive: true });
+    } catch (error) {
+      // A worker that was ended lets go of its files a little later.
+      if (error.name === 'NotFoundError') return;
+      if (tries === 50) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 async function timed(runs, run) {
@@ -92,39 +126,53 @@ async function timed(runs, run) {
   return times;
 }
 
+// A fresh database with everything loaded and nothing stored.
+async function loaded(lines, name) {
+  await remove('sazanami-bench');
+  const client = new Client('ours.worker.js');
+  await client.call('open', name, seed, size);
+  return { client, count: await client.call('load', lines.join('\n')) };
+}
+
 async function stores(lines) {
-  const rates = { verified: [], stored: [], snort: [] };
-  let ours, relay;
+  const verifiers = Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
+  const rates = { inline: [], pooled: [], stored: [], snort: [] }, starts = [];
+  const kinds = new Set(options.kinds.split(',').map(Number));
+  const events = lines.map((line) => JSON.parse(line)).filter((event) => kinds.has(event.kind));
+  let ours, theirs;
   for (let run = 0; run < repeats; run++) {
+    theirs?.end();
+    await remove('.opfs-sahpool');
+    theirs = await snort(events, run);
+    rates.snort.push(theirs.rate);
+
     ours?.end();
-    if (run > 0) await sleep(500);
-    ours = new Client('ours.worker.js');
-    await ours.call('open', `a${run}.db`, seed, size);
-    const count = await ours.call('load', lines.join('\n'));
-    stage('storing with verification');
-    rates.verified.push(count / await ours.call('put', true) * 1e3);
-    ours.end();
-    await sleep(500);
-    ours = new Client('ours.worker.js');
-    await ours.call('open', `b${run}.db`, seed, size);
-    await ours.call('load', lines.join('\n'));
+    const inline = await loaded(lines, 'a.db');
+    stage('storing with verification in line');
+    rates.inline.push(inline.count / await inline.client.call('put', true) * 1e3);
+    inline.client.end();
+
+    const stored = await loaded(lines, 'b.db');
     stage('storing without verification');
-    rates.stored.push(count / await ours.call('put', false) * 1e3);
-    const kinds = new Set(options.kinds.split(',').map(Number));
-    const events = lines.map((line) => JSON.parse(line)).filter((event) => kinds.has(event.kind));
-    stage('worker-relay');
-    try {
-      const theirs = await snort(events, run);
-      rates.snort.push(theirs.rate);
-      relay = theirs.relay;
-    } catch (error) {
-      // Ours are figures by themselves.
-      console.error('worker-relay', error);
-    }
+    rates.stored.push(stored.count / await stored.client.call('put', false) * 1e3);
+    stored.client.end();
+
+    const pooled = await loaded(lines, DATABASE);
+    ours = pooled.client;
+    stage('storing with verification by workers');
+    const { took, starting } = await ours.call('putPooled', pooled.count, verifiers);
+    rates.pooled.push(pooled.count / took * 1e3);
+    starts.push(starting);
   }
-  figure('web ingest/ours, verified by the same worker', median(rates.verified), 'events/s');
-  figure('web ingest/ours, verified elsewhere', median(rates.stored), 'events/s');
-  if (relay) figure('web ingest/@snort/worker-relay, unverified', median(rates.snort), 'events/s');
+  const relay = theirs.relay;
+  figure('web verifiers', verifiers, 'workers');
+  figure('web ingest/ours, verified by workers', median(rates.pooled), 'events/s');
+  figure('web ingest/ours, verified in line', median(rates.inline), 'events/s');
+  figure('web ingest/ours, unverified', median(rates.stored), 'events/s');
+  figure('web ingest/@snort/worker-relay, unverified', median(rates.snort), 'events/s');
+  figure('web bytes/ours', await sizeOf('sazanami-bench') / await ours.call('count'), 'bytes/event');
+  figure('web bytes/@snort/worker-relay', await sizeOf('.opfs-sahpool') / events.length, 'bytes/event');
+  figure('web verifier/start', median(starts), 'ms');
 
   stage('home timelines');
   await ours.call('follow', FOLLOWED, QUIET);
@@ -133,10 +181,9 @@ async function stores(lines) {
     const times = { ours: [], snort: [] };
     for (let part = 0; part < 4; part++) {
       times.ours.push(...await timed(QUERIES / 4, () => ours.call('home', reader)));
-      if (relay) times.snort.push(...await timed(QUERIES / 4, () => relay.query(['REQ', 'home', { kinds: [1], authors, limit: 50 }])));
+      times.snort.push(...await timed(QUERIES / 4, () => relay.query(['REQ', 'home', { kinds: [1], authors, limit: 50 }])));
     }
     for (const [who, values] of Object.entries(times)) {
-      if (values.length === 0) continue;
       const of = who === 'ours' ? 'ours' : '@snort/worker-relay';
       figure(`web home, ${name}/${of}/p50`, percentile(values, 0.5), 'ms');
       figure(`web home, ${name}/${of}/p99`, percentile(values, 0.99), 'ms');
@@ -144,17 +191,7 @@ async function stores(lines) {
   }
   const page = JSON.parse(await ours.call('home', 0));
   if (page.notes.length !== 50) throw new Error(`a page of ${page.notes.length} notes`);
-
-  ours.end();
-  await sleep(500);
-  ours = new Client('ours.worker.js');
-  await ours.call('open', 'single.db', seed, size);
-  const notes = lines.filter((line) => line.includes('"kind":1,')).slice(0, WRITES);
-  stage('single writes');
-  const writes = [];
-  for (const line of notes) writes.push(await ours.call('putOne', line));
-  figure('web durable write/ours/p50', percentile(writes, 0.5), 'ms');
-  figure('web durable write/ours/p99', percentile(writes, 0.99), 'ms');
+  theirs.end();
   ours.end();
 
   stage('opening');
@@ -165,12 +202,21 @@ async function stores(lines) {
     // The program is there; what is measured is the database.
     await client.call('followed', seed, 500, 1, 1, false);
     const begun = performance.now();
-    await client.call('open', `b${repeats - 1}.db`, seed, size);
+    await client.call('open', DATABASE, seed, size);
     await client.call('home', 0);
     opens.push(performance.now() - begun);
     client.end();
   }
   figure(`web open/${size}/p50`, median(opens), 'ms');
+
+  ours = (await loaded([], 'single.db')).client;
+  const notes = lines.filter((line) => line.includes('"kind":1,')).slice(0, WRITES);
+  stage('single writes');
+  const writes = [];
+  for (const line of notes) writes.push(await ours.call('putOne', line));
+  figure('web durable write/ours/p50', percentile(writes, 0.5), 'ms');
+  figure('web durable write/ours/p99', percentile(writes, 0.99), 'ms');
+  ours.end();
 }
 
 try {

@@ -4,16 +4,17 @@
 use nostr::prelude::{Event, Keys};
 use sazanami_core::corpus::Plan;
 use sazanami_core::social::{KINDS, follows_event};
-use sazanami_core::store::{self, Scope, SqliteStore, Store};
+use sazanami_core::store::{Scope, SqliteStore, Store};
 use sazanami_core::time::Millis;
+use sazanami_core::verify;
 use sqlite_wasm_rs::WasmOsCallback;
 use sqlite_wasm_vfs::sahpool::{OpfsSAHPoolCfgBuilder, install};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 mod clock;
 
-/// Events in a transaction: what a session pulls at once.
-const BATCH: usize = 500;
+/// Events in a transaction, as the node stores them.
+const BATCH: usize = 512;
 /// Notes on a page of the interface.
 const PAGE: usize = 50;
 
@@ -22,6 +23,8 @@ const PAGE: usize = 50;
 pub struct Bench {
     store: SqliteStore,
     events: Vec<Event>,
+    /// Numbers of events that verifying workers have found to hold.
+    verified: Vec<usize>,
     plan: Plan,
 }
 
@@ -42,6 +45,7 @@ impl Bench {
         Ok(Self {
             store: SqliteStore::open(name).map_err(text)?,
             events: Vec::new(),
+            verified: Vec::new(),
             plan: Plan::new(seed, events),
         })
     }
@@ -67,6 +71,37 @@ impl Bench {
             self.store.take_changes();
         }
         Ok(clock::now_ms() - begun)
+    }
+
+    /// Some of what was loaded, for a verifying worker.
+    pub fn job(&self, from: usize, to: usize) -> Vec<u8> {
+        verify::encode(&self.events[from..to])
+    }
+
+    /// Takes a verifying worker's answer, and stores what holds once there are many. Tells whether it stored.
+    pub fn answered(&mut self, from: usize, holds: &[u8]) -> Result<bool, String> {
+        let holds = holds.iter().enumerate().filter(|(_, holds)| **holds == 1);
+        self.verified.extend(holds.map(|(n, _)| from + n));
+        if self.verified.len() < BATCH {
+            return Ok(false);
+        }
+        self.store_verified()?;
+        Ok(true)
+    }
+
+    /// Stores what verifying workers have found to hold, durably, in one transaction.
+    pub fn store_verified(&mut self) -> Result<(), String> {
+        let batch: Vec<Event> = self.verified.drain(..).map(|n| self.events[n].clone()).collect();
+        let now = self.now();
+        self.store.put_verified(&batch, now).map_err(text)?;
+        self.store.take_changes();
+        Ok(())
+    }
+
+    /// How many events are stored.
+    pub fn count(&self) -> Result<usize, String> {
+        let report = self.store.report().map_err(text)?;
+        usize::try_from(report.events.count).map_err(text)
     }
 
     /// Lets reader 0 follow `people` of all ranks, and reader 1 the quietest `quiet`.
@@ -118,15 +153,34 @@ pub fn followed(seed: u64, events: usize, people: usize, quiet: usize, sparse: b
     lines.join("\n")
 }
 
-/// Verifies events (JSON lines); answers milliseconds.
+/// Verifies events (JSON lines) as a verifying worker does; answers milliseconds.
 #[wasm_bindgen]
-pub fn verify(lines: &str) -> Result<f64, String> {
+pub fn verify_lines(lines: &str) -> Result<f64, String> {
     let events = parse(lines)?;
+    let mut verifier = verify::Verifier::new();
     let begun = clock::now_ms();
     for event in &events {
-        store::verify(event).map_err(text)?;
+        verifier.verify(event).map_err(text)?;
     }
     Ok(clock::now_ms() - begun)
+}
+
+/// What runs in a verifying worker.
+#[wasm_bindgen]
+pub struct Verifier(verify::Verifier);
+
+#[wasm_bindgen]
+impl Verifier {
+    /// One that has seen nothing.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self(verify::Verifier::new())
+    }
+
+    /// Which events of a job hold: a byte for each, 1 for yes.
+    pub fn verify(&mut self, job: &[u8]) -> Vec<u8> {
+        self.0.verify_encoded(job).into_iter().map(u8::from).collect()
+    }
 }
 
 fn parse(lines: &str) -> Result<Vec<Event>, String> {

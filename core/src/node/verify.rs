@@ -23,8 +23,10 @@ use crate::verify::{Recent, Verifier};
 
 /// Events in a job: some milliseconds natively, some tens in a browser; a new event waits for no more than that.
 const JOB_EVENTS: usize = 64;
-/// Jobs that a verifier has: one at work and one at hand.
-const JOBS_PER_VERIFIER: usize = 2;
+/// Their bytes, roughly: what a verifier without shared memory holds of a job.
+const JOB_BYTES: usize = 256 * 1024;
+/// Jobs that a verifier has: none stands still while the node stores [`STORE_EVENTS`].
+const JOBS_PER_VERIFIER: usize = STORE_EVENTS / JOB_EVENTS;
 /// After which a job counts as lost: a verifier was closed, or broke. Its events are verified here.
 const JOB_LIMIT: Duration = Duration::from_secs(20);
 /// Events for which storing waits while more are being verified: a transaction of some hundred costs the disk as
@@ -267,15 +269,21 @@ impl Verifying {
         } else {
             &mut self.history
         };
-        let places: Vec<Place> = lane.drain(..lane.len().min(JOB_EVENTS)).collect();
+        let (mut places, mut picks, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while places.len() < JOB_EVENTS
+            && bytes < JOB_BYTES
+            && let Some(place) = lane.pop_front()
+        {
+            let Some(batch) = self.batches.get(&place.batch) else {
+                continue;
+            };
+            bytes += weight(&batch.events[place.index]);
+            picks.push((batch.events.clone(), place.index));
+            places.push(place);
+        }
         if places.is_empty() {
             return None;
         }
-        let picks = places.iter().filter_map(|place| {
-            let batch = self.batches.get(&place.batch)?;
-            Some((batch.events.clone(), place.index))
-        });
-        let picks = picks.collect();
         let number = self.number();
         self.jobs.insert(
             number,

@@ -2,6 +2,12 @@ use nostr::prelude::{EventBuilder, FinalizeEvent, Keys, Kind};
 
 use super::*;
 
+use crate::identity::MemoryVault;
+use crate::node::api::{Change, FromNode};
+use crate::node::{Config, Input};
+use crate::store::MemoryStore;
+use crate::transport::Route;
+
 const NOW: Millis = Millis(1_700_000_000_000);
 
 fn notes(count: usize) -> Vec<Event> {
@@ -213,4 +219,66 @@ fn what_waits_is_bounded() {
     assert!(verifying.is_full());
     while verifying.is_full() && (verifying.work_off() || !verifying.ready().is_empty()) {}
     assert!(!verifying.is_full());
+}
+
+/// A node with two verifiers, and a link.
+fn linked() -> (Node<MemoryStore>, LinkId) {
+    let config = Config {
+        route: Route::Any,
+        verifiers: 2,
+        seed: [1; 32],
+    };
+    let vault = Box::new(MemoryVault::default());
+    let mut node = Node::new(config, MemoryStore::default(), vault, NOW).unwrap();
+    let link = node.open_link(SessionId(Keys::generate().public_key()), true, NOW);
+    (node, link)
+}
+
+/// What verifiers answer, and in how many transactions something was stored: each tells of its author once.
+fn answers(node: &mut Node<MemoryStore>) -> (Vec<Input>, usize) {
+    let (mut answers, mut stored) = (Vec::new(), 0);
+    while let Some(output) = node.poll_output() {
+        match output {
+            Output::Verify(job) => answers.push(Input::Verified {
+                job: job.number(),
+                holds: vec![true; job.events().len()],
+            }),
+            Output::Interface(FromNode::Changed(Change::Person(_))) => stored += 1,
+            _ => {}
+        }
+    }
+    (answers, stored)
+}
+
+#[test]
+fn a_lone_event_is_stored_at_once_and_a_burst_in_few_transactions() {
+    let (mut node, link) = linked();
+    let notes = notes(201);
+    let mut arrive = |node: &mut Node<MemoryStore>, note: &Event| {
+        node.arrived(link, vec![note.clone()], true, NOW).unwrap();
+        node.settle(NOW);
+    };
+    arrive(&mut node, &notes[0]);
+    let (lone, _) = answers(&mut node);
+    assert_eq!(lone.len(), 1);
+    node.handle_all(lone, NOW);
+    assert_eq!(answers(&mut node).1, 1, "at once");
+
+    // Each in a frame of its own; the verifiers answer while the node is storing.
+    notes[1..].iter().for_each(|note| arrive(&mut node, note));
+    let mut transactions = 0;
+    loop {
+        let (given, stored) = answers(&mut node);
+        transactions += stored;
+        if given.is_empty() {
+            break;
+        }
+        node.handle_all(given, NOW);
+    }
+    assert!(
+        notes
+            .iter()
+            .all(|note| node.store.known(&note.id) == Ok(Known::Stored))
+    );
+    assert!(transactions <= 3, "{transactions} transactions for 200 events");
 }
