@@ -16,6 +16,10 @@ use crate::signaling::SessionId;
 use crate::social::Ring;
 use crate::time::Millis;
 
+mod affordable;
+
+pub use affordable::{Affordable, Device, OUT_OF_SIGHT};
+
 /// Most links of a peer, made and taken in. Each costs a browser some hundred KiB and a share of every post.
 pub const MAX_LINKS: usize = 12;
 /// Links that a peer makes by itself; six random ones keep a mesh of thousands connected.

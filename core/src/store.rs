@@ -27,10 +27,9 @@ pub mod transfer;
 mod words;
 
 pub use memory::{EventPool, MemoryStore};
-pub(crate) use recovery::OWNER;
-pub use recovery::{RECOVERED, Recovered};
+pub use recovery::{OWNER, RECOVERED, Recovered};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Bytes, SqliteStore};
+pub use sqlite::{Bytes, SqliteStore, mend};
 
 /// What became of an event that was put.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -237,3 +237,26 @@ fn open_bytes(bytes: &[u8]) -> Connection {
     std::fs::remove_file(&path).unwrap();
     connection
 }
+
+/// The browser's databases have a rollback journal: what a transaction that was cut off had overwritten is in there.
+#[test]
+fn what_a_rollback_journal_holds_comes_back() {
+    let (file, _, held) = database(true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("posts.db");
+    std::fs::write(&path, file).unwrap();
+    let db = Connection::open(&path).unwrap();
+    // Hardly any memory for pages: they are written before the transaction ends.
+    db.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 5;
+         BEGIN; UPDATE body SET data = zeroblob(length(data));",
+    )
+    .unwrap();
+    let file = std::fs::read(&path).unwrap();
+    let journal = std::fs::read(folder.path().join("posts.db-journal")).unwrap();
+    let (store, _) = recover(file.clone(), Vec::new());
+    assert!(ids(&store).len() < held.len() / 2, "the file alone is not enough");
+    let (store, recovered) = recover(file, journal);
+    assert_eq!(ids(&store), held);
+    assert_eq!(recovered.lost, 0);
+}

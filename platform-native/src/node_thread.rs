@@ -85,7 +85,7 @@ impl NodeThread {
         let (stop, stopping) = oneshot::channel();
         let (finished, done) = oneshot::channel();
         let work = move || {
-            match open(&options.database, options.route, options.vault) {
+            match runtime.block_on(open(&options.database, options.route, options.vault)) {
                 Ok((node, verifiers)) => {
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
@@ -135,12 +135,12 @@ impl NodeThread {
 
 type Started = (Node<SqliteStore>, Verifiers);
 
-fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Started, StartError> {
-    let (store, _) = recovery::open(database, now())?;
+async fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Started, StartError> {
+    let (store, _) = recovery::open(database, now()).await?;
     match start(database, store, route, vault) {
         Err(StartError::Node(node::StartError::Store(error))) if error.damaged => {
             // It is closed by now: the next start finds it mended.
-            recovery::reopen_damaged(database, now())?;
+            recovery::reopen_damaged(database, now()).await?;
             Err(StartError::Node(node::StartError::Store(error)))
         }
         started => started,
@@ -189,7 +189,7 @@ async fn live(
         transport.shutdown(CLOSE_LIMIT).await;
         let (store, vault) = node.into_parts();
         drop(store);
-        let mended = recovery::reopen_damaged(database, now());
+        let mended = recovery::reopen_damaged(database, now()).await;
         let (node, verifiers) = match mended
             .map_err(StartError::from)
             .and_then(|(store, _)| start(database, store, route, vault))

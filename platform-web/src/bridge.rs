@@ -53,6 +53,10 @@ pub enum State {
     Busy(String),
     /// It could not start, or broke, and why.
     Failed(String),
+    /// It puts a damaged database together again before it starts, which may take minutes.
+    Recovering,
+    /// It has put its damaged database aside and ended: the next worker finds it there.
+    Damaged,
 }
 
 /// From the node's worker to a verifying one.

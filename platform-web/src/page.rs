@@ -4,6 +4,7 @@
 //! - [`locks`]: which tab owns the store
 //! - `node`: the worker, seen from here
 //! - `signal`: the WebSocket and `/turn`
+//! - `budget`: how many links the device can afford
 //! - `host`: what the interface asks of the browser
 
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use sazanami_core::transport::Route;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::CssStyleSheet;
 
+mod budget;
 mod host;
 pub mod locks;
 mod node;

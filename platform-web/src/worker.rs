@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
-use sazanami_core::node::{Config, Input, Node, Output};
+use sazanami_core::node::{Config, Input, Node, Output, StartError};
 use sazanami_core::store::SqliteStore;
 use sazanami_core::transport::{Route, TransportEvent};
 use wasm_bindgen::JsCast;
@@ -22,11 +22,13 @@ use crate::dom::{Listener, describe};
 
 pub mod blobs;
 mod databases;
+mod recovery;
+mod slots;
 mod vault;
 pub mod verifiers;
 
 pub use databases::{OpenError, Pool};
-pub use vault::SqliteVault;
+pub use vault::{SqliteVault, TwinVault};
 
 use databases::Databases;
 use verifiers::Verifiers;
@@ -55,6 +57,7 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
 type Inbox = mpsc::UnboundedReceiver<Result<ToWorker, bridge::BadMessage>>;
 
 /// The way to the page.
+#[derive(Clone)]
 struct Page(DedicatedWorkerGlobalScope);
 
 impl Page {
@@ -91,7 +94,8 @@ async fn run(page: Page, mut inbox: Inbox) {
             None => return,
         }
     };
-    let databases = match databases::open().await {
+    let waiting = page.clone();
+    let databases = match databases::open(move || waiting.state(State::Recovering)).await {
         Ok(databases) => databases,
         Err(OpenError::Busy(reason)) => return page.state(State::Busy(reason)),
         Err(OpenError::Failed(reason)) => return page.state(State::Failed(reason)),
@@ -105,40 +109,75 @@ async fn run(page: Page, mut inbox: Inbox) {
     } = databases;
     let count = verifiers::count(&page.0.navigator());
     let mut verifiers = Verifiers::new(page.0.location().href(), count);
-    let node = seed().and_then(|seed| {
+    let node = seed().map_err(Ending::Failed).and_then(|seed| {
         Node::new(config(route, count, seed), store, vault, now())
             .map(|node| node.with_blobs(blobs))
-            .map_err(|error| error.to_string())
+            .map_err(|error| match error {
+                StartError::Store(error) if error.damaged => Ending::Damaged,
+                error => Ending::Failed(error.to_string()),
+            })
     });
-    let mut node = match node {
-        Ok(node) => node,
-        Err(reason) => return page.state(State::Failed(reason)),
+    let ending = match node {
+        Ok(mut node) => {
+            page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
+            drive(&mut node, &page, &mut inbox, &mut verifiers).await
+            // Dropping the node closes the databases, which frees their files.
+        }
+        Err(ending) => ending,
     };
-    page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
-    let failure = drive(&mut node, &page, &mut inbox, &mut verifiers).await;
-    // Closes the databases, which frees their files.
-    drop(node);
+    page.post(&end(ending, pool).await);
+}
+
+/// Lets go of the files; what to tell the page.
+async fn end(ending: Ending, pool: Option<Pool>) -> FromWorker {
+    let state = match (ending, pool) {
+        (Ending::Released, pool) => {
+            release(pool);
+            return FromWorker::Released;
+        }
+        (Ending::Failed(reason), pool) => {
+            release(pool);
+            State::Failed(reason)
+        }
+        (Ending::Damaged, Some(mut pool)) => {
+            let put_aside = pool.put_aside().await;
+            release(Some(pool));
+            match put_aside {
+                Ok(()) => State::Damaged,
+                Err(error) => State::Failed(error.to_string()),
+            }
+        }
+        (Ending::Damaged, None) => State::Failed("the store in memory is damaged".to_owned()),
+    };
+    FromWorker::State(state)
+}
+
+fn release(pool: Option<Pool>) {
     if let Some(pool) = pool
         && let Err(error) = pool.release()
     {
         web_sys::console::error_1(&format!("sazanami: the database files stay taken: {error}").into());
     }
-    match failure {
-        Some(reason) => page.state(State::Failed(reason)),
-        None => page.post(&FromWorker::Released),
-    }
 }
 
-/// Runs the node until it is to be released, or why it cannot go on.
+/// Why a node ends.
+enum Ending {
+    Released,
+    Failed(String),
+    /// Its store was found damaged.
+    Damaged,
+}
+
+/// Runs the node until it is to be released or cannot go on.
 async fn drive(
     node: &mut Node<SqliteStore>,
     page: &Page,
     inbox: &mut Inbox,
     verifiers: &mut Verifiers,
-) -> Option<String> {
+) -> Ending {
     let mut breath = match Breath::new() {
         Ok(breath) => breath,
-        Err(error) => return Some(describe(&error)),
+        Err(error) => return Ending::Failed(describe(&error)),
     };
     let mut frames = 0;
     loop {
@@ -149,6 +188,9 @@ async fn drive(
             }
         }
         verifiers.tend(now());
+        if node.is_damaged() {
+            return Ending::Damaged;
+        }
         let wait = node.next_tick().since(now()).min(MAX_SLEEP);
         let first = select! {
             message = inbox.next() => message,
@@ -166,8 +208,8 @@ async fn drive(
             match message {
                 Some(Ok(ToWorker::Input(input))) => inputs.push(input),
                 Some(Ok(ToWorker::Start { .. })) => {}
-                Some(Ok(ToWorker::Release)) | None => end = Some(None),
-                Some(Err(error)) => end = Some(Some(error.to_string())),
+                Some(Ok(ToWorker::Release)) | None => end = Some(Ending::Released),
+                Some(Err(error)) => end = Some(Ending::Failed(error.to_string())),
             }
             next = (inputs.len() < TOGETHER && end.is_none())
                 .then(|| inbox.next().now_or_never())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use sazanami_core::Keys;
+use sazanami_core::mesh::LinkBudget;
 use sazanami_core::node::api::{
     Change, Command, FromNode, Network, Peer, PeerState, Person, Reply, Request, RequestError, Secret,
     SignalState,
@@ -101,6 +102,7 @@ fn to_the_worker() {
     });
     arrives(ToWorker::Release);
     input(Input::Online);
+    input(Input::Budget(LinkBudget::Background));
     input(Input::Tick);
     input(Input::IceServers(Ok(server())));
     input(Input::IceServers(Err("no".into())));
@@ -245,6 +247,8 @@ fn from_the_worker() {
         State::Ephemeral("a".into()),
         State::Busy("b".into()),
         State::Failed("c".into()),
+        State::Recovering,
+        State::Damaged,
     ] {
         arrives(FromWorker::State(state));
     }

@@ -2,13 +2,16 @@
 //!
 //! - `driver`: chromedriver, the browser under it, and its console
 //! - `page`: what a person does and sees on the page
+//! - `opfs`: its database files, while it is closed
 
 mod driver;
+mod opfs;
 mod page;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 pub use page::PeerRow;
 
@@ -128,6 +131,17 @@ impl Browser {
     /// When the browser does not tell.
     pub async fn console(&self) -> Result<Vec<(String, String)>> {
         self.driver()?.console().await
+    }
+
+    /// Lets the site store so many bytes beyond what it stores now, as a browser does when the disk is nearly full.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn leave_room(&self, bytes: u64) -> Result<()> {
+        let estimate = "navigator.storage.estimate().then(e => arguments[0](e.usage));";
+        let used: f64 = self.script_async(estimate, vec![]).await?;
+        let limit = json!({ "origin": self.address, "quotaSize": used as u64 + bytes });
+        self.driver()?.cdp("Storage.overrideQuotaForOrigin", limit).await
     }
 
     /// Errors on the page's console since the last call.

@@ -13,6 +13,8 @@ mod changes;
 mod deletions;
 pub mod fixtures;
 mod forgetting;
+#[cfg(feature = "sqlite")]
+mod mending;
 mod mutes;
 mod notices;
 mod orders;
@@ -27,6 +29,8 @@ mod threads;
 mod timelines;
 pub mod world;
 
+#[cfg(feature = "sqlite")]
+pub use mending::{Breakable, mending};
 pub use orders::same_state;
 
 /// What a case found wrong, in words.

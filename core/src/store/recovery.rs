@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The setting under which a store keeps a [`Recovered`] as JSON until the person has seen it.
 pub const RECOVERED: &str = "storage-recovered";
 
-/// The setting under which a store on disk keeps whose device this is.
-pub(crate) const OWNER: &str = "store.me";
+/// The setting under which a store on disk keeps whose device this is: a public key in hexadecimal.
+pub const OWNER: &str = "store.me";
 
 /// What became of a damaged database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ pub use recover::Bytes;
 
 mod codec;
 mod error;
+pub mod mend;
 mod migrations;
 mod notices;
 mod pages;

@@ -14,6 +14,7 @@ use sazanami_core::node::{Input, Output};
 use sazanami_core::transport::{LinkId, Route, Transport, TransportEvent};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
+use super::budget::Affordable;
 use super::locks::Guard;
 use super::node::NodeWorker;
 use super::session::Ports;
@@ -25,6 +26,8 @@ use crate::transport::WebTransport;
 
 /// How long the worker may take to load its script and open its databases.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take to put damaged ones together again: each of a million signatures is verified.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(3600);
 /// How long it may take to close them; less than another tab waits before it takes the lock by force.
 const RELEASE_LIMIT: Duration = Duration::from_secs(4);
 /// Bytes of one link's frames that may wait for the worker. A peer that sends more than was asked for is cut off.
@@ -36,10 +39,25 @@ pub(super) enum End {
     Elsewhere,
     /// The worker could not start, or broke.
     Failed(String),
+    /// The database was found damaged, and put aside for the next worker to put together again.
+    Damaged,
 }
 
-/// Runs the node in a worker until this tab no longer owns the store.
+/// Runs the node until this tab no longer owns the store; one whose database is found damaged is started once more.
 pub(super) async fn run(route: Route, ports: &mut Ports, mut guard: Option<Guard>) -> End {
+    match serve(route, ports, guard.as_mut()).await {
+        // Once: what is damaged again is no accident of the disk.
+        End::Damaged => {
+            ports.tell(SessionState::Starting);
+            serve(route, ports, guard.as_mut()).await
+        }
+        end => end,
+    }
+    // The lock ends after the worker: the next owner finds the files free.
+}
+
+/// Runs the node in a worker.
+async fn serve(route: Route, ports: &mut Ports, guard: Option<&mut Guard>) -> End {
     let (from_worker, inbox) = mpsc::unbounded();
     let worker = match NodeWorker::start(from_worker) {
         Ok(worker) => worker,
@@ -50,25 +68,25 @@ pub(super) async fn run(route: Route, ports: &mut Ports, mut guard: Option<Guard
         let inputs = inputs.clone();
         move |_| drop(inputs.unbounded_send(Input::Online))
     });
+    let budget = Affordable::watch(inputs.clone());
+    let locked = guard.is_some();
     let mut owner = Owner {
         worker,
         transport: WebTransport::new(),
         signal: SignalShell::new(inputs),
+        budget,
         asked: BTreeMap::new(),
         flow: Flow::default(),
         started: false,
-        locked: guard.is_some(),
+        locked,
     };
     let end = owner
-        .live(route, ports, inbox, happened, stolen(guard.as_mut()))
+        .live(route, ports, inbox, happened, stolen(guard))
         .await;
     for id in owner.asked.keys() {
         ports.refuse(*id);
     }
     drop(online);
-    // The worker ends before the lock does: the next owner finds the files free.
-    drop(owner);
-    drop(guard);
     end
 }
 
@@ -76,6 +94,7 @@ struct Owner {
     worker: NodeWorker,
     transport: WebTransport,
     signal: SignalShell,
+    budget: Affordable,
     /// Requests that the node has not answered, and whether they make an identity.
     asked: BTreeMap<u64, bool>,
     flow: Flow,
@@ -97,6 +116,9 @@ impl Owner {
         loop {
             let input = select! {
                 message = inbox.select_next_some() => {
+                    if matches!(message, FromWorker::State(State::Recovering)) {
+                        start_limit = sleep(RECOVERY_LIMIT).fuse();
+                    }
                     if let Some(end) = self.heard(message, route, ports) {
                         return end;
                     }
@@ -143,12 +165,16 @@ impl Owner {
                     .err()
                     .map(End::Failed);
             }
+            FromWorker::State(State::Recovering) => {}
+            FromWorker::State(State::Damaged) => return Some(End::Damaged),
             FromWorker::State(State::Ready) => {
                 self.started = true;
+                self.budget.tell();
                 ports.tell(SessionState::Ready);
             }
             FromWorker::State(State::Ephemeral(reason)) => {
                 self.started = true;
+                self.budget.tell();
                 ports.tell(SessionState::Ephemeral(reason));
             }
             // Where there are no locks, the files themselves say that another tab is the owner.

@@ -76,6 +76,7 @@ pub async fn run(
         ports.tell(match end {
             End::Elsewhere => SessionState::Elsewhere,
             End::Failed(reason) => SessionState::Failed(reason),
+            End::Damaged => SessionState::Failed("the database was damaged again".to_owned()),
         });
         if !wanted(&mut ports).await {
             return;

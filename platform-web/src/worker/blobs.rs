@@ -39,19 +39,7 @@ pub async fn open(folder: &str, budget: u64) -> Result<OpfsBlobs, BlobError> {
 
 async fn take(folder: &str) -> Result<[OpfsFile; 3], BlobError> {
     let opening = failed("opening the files of media");
-    let scope: WorkerGlobalScope = js_sys::global().dyn_into().map_err(|_| BlobError::Storage {
-        context: "opening the files of media",
-        reason: "this is not a worker".to_owned(),
-    })?;
-    let root = JsFuture::from(scope.navigator().storage().get_directory())
-        .await
-        .map_err(&opening)?;
-    let options = FileSystemGetDirectoryOptions::new();
-    options.set_create(true);
-    let folder = root
-        .unchecked_into::<FileSystemDirectoryHandle>()
-        .get_directory_handle_with_options(folder, &options);
-    let folder: FileSystemDirectoryHandle = JsFuture::from(folder).await.map_err(&opening)?.unchecked_into();
+    let folder = open_folder(folder).await.map_err(&opening)?;
     let mut files = Vec::new();
     for name in FILES {
         let options = FileSystemGetFileOptions::new();
@@ -59,11 +47,8 @@ async fn take(folder: &str) -> Result<[OpfsFile; 3], BlobError> {
         let file = JsFuture::from(folder.get_file_handle_with_options(name, &options))
             .await
             .map_err(&opening)?;
-        let handle = file
-            .unchecked_into::<FileSystemFileHandle>()
-            .create_sync_access_handle();
-        let handle = JsFuture::from(handle).await.map_err(&opening)?;
-        files.push(OpfsFile(handle.unchecked_into()));
+        let file = OpfsFile::open(&file.unchecked_into()).await;
+        files.push(file.map_err(&opening)?);
     }
     files.try_into().map_err(|_| BlobError::Storage {
         context: "opening the files of media",
@@ -71,9 +56,33 @@ async fn take(folder: &str) -> Result<[OpfsFile; 3], BlobError> {
     })
 }
 
+/// A folder of the origin's private file system, made if need be.
+pub(super) async fn open_folder(path: &str) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let scope: WorkerGlobalScope = js_sys::global()
+        .dyn_into()
+        .map_err(|_| JsValue::from("this is not a worker"))?;
+    let options = FileSystemGetDirectoryOptions::new();
+    options.set_create(true);
+    let root = JsFuture::from(scope.navigator().storage().get_directory()).await?;
+    let mut folder: FileSystemDirectoryHandle = root.unchecked_into();
+    for name in path.split('/') {
+        let inner = folder.get_directory_handle_with_options(name, &options);
+        folder = JsFuture::from(inner).await?.unchecked_into();
+    }
+    Ok(folder)
+}
+
 /// An open file of the private file system; closed when dropped, which frees it for others.
 #[derive(Debug)]
 pub struct OpfsFile(FileSystemSyncAccessHandle);
+
+impl OpfsFile {
+    /// Takes a file, which nobody else may have open.
+    pub(super) async fn open(file: &FileSystemFileHandle) -> Result<Self, JsValue> {
+        let handle = JsFuture::from(file.create_sync_access_handle()).await?;
+        Ok(Self(handle.unchecked_into()))
+    }
+}
 
 impl Drop for OpfsFile {
     fn drop(&mut self) {

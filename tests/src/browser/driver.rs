@@ -119,6 +119,18 @@ impl Driver {
         Ok(answer["value"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Runs a command of the Chrome DevTools Protocol.
+    pub(super) async fn cdp(&self, command: &str, parameters: Value) -> Result<()> {
+        let url = format!("{}/goog/cdp/execute", self.endpoint);
+        let body = json!({ "cmd": command, "params": parameters });
+        let answer = self.web.post(url).json(&body).send().await?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(anyhow!("{command}: {}", answer.text().await?))
+        }
+    }
+
     pub(super) async fn console_errors(&self) -> Result<Vec<String>> {
         Ok(self
             .console()

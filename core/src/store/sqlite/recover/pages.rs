@@ -1,7 +1,8 @@
 //! The rows in a SQLite file whose structure cannot be trusted: every page by itself, whatever leads to it.
 //!
 //! By <https://www.sqlite.org/fileformat2.html>: leaf pages say what they hold, so rows are found without the schema and
-//! without the pages above. What the write-ahead log holds of a page is read besides what the file holds of it.
+//! without the pages above. What the log holds of a page, a write-ahead log or a rollback journal, is read besides what
+//! the file holds of it.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ pub trait Bytes {
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// What this program's builds of SQLite write: natively, in the browser. Tried when the file does not say.
 const PAGE_SIZES: [usize; 2] = [4096, 8192];
+/// What a rollback journal begins with: the browser's, where no write-ahead log can be.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const LOG_HEADER: u64 = 32;
 const FRAME_HEADER: usize = 24;
 /// Pages that are looked at to tell the page size.
@@ -56,7 +59,7 @@ pub(super) struct Pages<'a> {
     log: Option<&'a mut dyn Bytes>,
     page_size: usize,
     usable: usize,
-    /// The newest place of a page in the log.
+    /// The place of a page in the log: its newest version, or the one before a transaction that was not completed.
     logged: BTreeMap<u32, u64>,
 }
 
@@ -118,12 +121,40 @@ impl<'a> Pages<'a> {
         if log.read_at(0, &mut header) < header.len() {
             return;
         }
+        if header.starts_with(&JOURNAL_MAGIC) {
+            return self.read_journal();
+        }
         let mut offset = LOG_HEADER;
         let mut frame = [0; FRAME_HEADER];
         while log.read_at(offset, &mut frame) == FRAME_HEADER && frame[8..16] == header[16..24] {
             let number = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
             self.logged.insert(number, offset + FRAME_HEADER as u64);
             offset += (FRAME_HEADER + self.page_size) as u64;
+        }
+    }
+
+    /// Where a rollback journal holds pages: in runs behind headers that fill a sector each.
+    fn read_journal(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let mut offset = 0;
+        let mut header = [0; 28];
+        while log.read_at(offset, &mut header) == header.len() && header.starts_with(&JOURNAL_MAGIC) {
+            let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            let sector = u64::from(number(20));
+            if !(512..=65_536).contains(&sector) {
+                return;
+            }
+            offset += sector;
+            for _ in 0..number(8) {
+                let mut page = [0; 4];
+                if log.read_at(offset, &mut page) < page.len() {
+                    return;
+                }
+                self.logged.entry(u32::from_be_bytes(page)).or_insert(offset + 4);
+                // Behind the page stands its checksum: the rows prove themselves.
+                offset += (8 + self.page_size) as u64;
+            }
+            offset = offset.next_multiple_of(sector);
         }
     }
 
