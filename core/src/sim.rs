@@ -488,6 +488,7 @@ impl Sim {
                 }
                 Output::Interface(FromNode::Changed(_)) => {}
                 Output::Verify(_) => unreachable!("these nodes verify themselves"),
+                Output::Client(_) => unreachable!("these nodes have no clients"),
                 Output::Signal(command) => self.signal(id, command),
                 Output::Transport(TransportCommand::Send { link, frame })
                     if self.peers[id].tamper.is_some() =>

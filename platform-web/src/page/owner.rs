@@ -163,7 +163,7 @@ impl Owner {
             FromWorker::Output(Output::Signal(command)) => self.signal.execute(command),
             FromWorker::Output(Output::Transport(command)) => self.transport.execute(command),
             // The worker keeps these for itself.
-            FromWorker::Output(Output::Verify(_)) => {}
+            FromWorker::Output(Output::Verify(_) | Output::Client(_)) => {}
             FromWorker::Handled(frames) => self.flow.handled(frames),
             FromWorker::Released => return Some(End::Elsewhere),
         }
