@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Measures Sazanami beside its references in one run on this machine and prints one table. Nothing is asserted.
 #
-#   scripts/bench.sh [--quick] [--no-web] [--no-peers]
+#   scripts/bench.sh [--quick] [--no-web] [--no-peers] [--no-relay]
 #
 #   --quick     corpora of 20,000 and 1,000 events instead of 1,000,000, 100,000 and 1,000
 #   --no-web    nothing in Chromium
 #   --no-peers  no data channels (they need the native transport built, which takes minutes)
+#   --no-relay  no publishing over WebSockets (it needs the native peer, and nostr-rs-relay, built)
 #
 # References and Sazanami alternate, since a shared machine is faster now and slower then. The raw figures are kept in
 # target/bench/figures.jsonl (JSON lines), and the table beside them.
@@ -13,13 +14,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 
-large=1000000 ingest=100000 small=1000 runs=3 web=yes peers=yes web_events=20000
+large=1000000 ingest=100000 small=1000 runs=3 web=yes peers=yes relay=yes web_events=20000
 for argument in "$@"; do
   case $argument in
     --quick) large=20000 ingest=20000 runs=1 ;;
     --no-web) web=no ;;
     --no-peers) peers=no ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --no-relay) relay=no ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -38,6 +40,13 @@ features=()
 [ "$peers" = no ] || features=(--features peers)
 (cd bench && cargo build --release --quiet "${features[@]}")
 (cd bench/references && cargo build --release --quiet)
+
+if [ "$relay" = yes ]; then
+  cargo build --release --quiet -p sazanami-native --no-default-features --bin sazanami-peer
+  # Named by NOSTR_RS_RELAY where it is built already.
+  nostr_rs_relay="${NOSTR_RS_RELAY:-$CARGO_TARGET_DIR/tools/bin/nostr-rs-relay}"
+  [ -x "$nostr_rs_relay" ] || cargo install --quiet --locked --root "$CARGO_TARGET_DIR/tools" nostr-rs-relay
+fi
 
 store() { "$bin/store" "$1" ${contender:+"$contender"} --events "$events" --corpora "$out" --dir "$databases/$events"; }
 reference() {
@@ -79,6 +88,37 @@ say "reconciling and syncing in memory"
 if [ "$peers" = yes ]; then
   say "two peers over a data channel"
   "$bin/peers" --events "$ingest" --corpora "$out" --dir "$databases/$ingest" | keep
+fi
+
+# publish NAME EVENTS: to the relay that listens on $port, over one connection.
+publish() {
+  # Until it listens.
+  timeout 60 bash -c "until (: </dev/tcp/127.0.0.1/$port) 2>/dev/null; do sleep 0.1; done"
+  "$bin/relay" "ws://127.0.0.1:$port" --name "$1" --corpus "$corpus" --events "$2" --kinds "$kinds" | keep
+  kill "$server"
+  wait "$server" 2>/dev/null || true
+  rm -rf "$databases/relay"
+}
+
+if [ "$relay" = yes ]; then
+  port=7447
+  # The corpus is of last year: strangers' events are kept for good here.
+  unlimited='{"SetBudget":{"ring":"Stranger","budget":{"events":null,"bytes":null,"age":null}}}'
+  for run in $(seq "$runs"); do
+    say "publishing over a WebSocket, run $run of $runs"
+    mkdir -p "$databases/relay"
+    # A signal server that does not exist: nobody else takes part.
+    "$bin/sazanami-peer" --stdin --name relay --relay "$port" --data-dir "$databases/relay" \
+      --signal http://127.0.0.1:9 < <(echo "$unlimited"; exec sleep infinity) >/dev/null 2>&1 &
+    server=$!
+    publish ours "$ingest"
+    mkdir -p "$databases/relay"
+    printf '[database]\ndata_directory = "%s"\n[network]\naddress = "127.0.0.1"\nport = %s\n' \
+      "$databases/relay" "$port" >"$databases/relay/config.toml"
+    RUST_LOG=error "$nostr_rs_relay" --config "$databases/relay/config.toml" >/dev/null 2>&1 &
+    server=$!
+    publish nostr-rs-relay 3000
+  done
 fi
 
 if [ "$web" = yes ]; then

@@ -13,6 +13,7 @@
 //! - [`negotiation`]: perfect negotiation, used by every transport
 //! - [`sync`]: a session with one connected peer: proof, reconciliation, pull, live forwarding
 //! - [`mesh`]: whom to connect to
+//! - [`relay`]: answering plain Nostr clients
 //! - [`node`]: ties all of it together; what a platform drives and what the interface talks to
 //! - `corpus` (feature `corpus`): generated events for benchmarks, the same for the same seed
 //! - `sim` (feature `sim`): a seeded network of in-memory peers under virtual time
@@ -25,6 +26,7 @@ pub mod media;
 pub mod mesh;
 pub mod negotiation;
 pub mod node;
+pub mod relay;
 pub mod signaling;
 #[cfg(feature = "sim")]
 pub mod sim;

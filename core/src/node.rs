@@ -14,10 +14,12 @@
 //! - `links`: links and the sessions on them
 //! - `spread`: how new events are passed on
 //! - `wanted`: what those sessions ask for
+//! - `clients`: clients that speak plain Nostr
 //! - `verify`: events between their arrival and the store
 //! - `media`: images and files
 
 pub mod api;
+mod clients;
 mod friends;
 mod introductions;
 mod links;
@@ -40,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Vault, VaultError};
 use crate::mesh::{LinkBudget, Mesh};
+use crate::relay::{ClientCommand, ClientEvent};
 use crate::signaling::{IceServers, SessionId};
 use crate::social::{MAX_FUTURE_SECS, read_deletion, read_profile, shown_name};
 use crate::store::{OWNER, Put, Store, StoreError};
@@ -48,6 +51,7 @@ use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
 use api::{Change, FromNode, RequestError};
+use clients::Clients;
 use friends::Friends;
 use introductions::Retired;
 use links::Link;
@@ -58,7 +62,7 @@ pub use transfer::MAX_PIECE;
 use transfer::Transfers;
 use upkeep::Upkeep;
 pub use verify::Job;
-use verify::Verifying;
+use verify::{Source, Verifying};
 use wanted::Wanted;
 
 /// Between two ticks of a node that is somebody.
@@ -84,6 +88,9 @@ pub enum Input {
         /// One answer for each event; a missing one is found out by the node itself.
         holds: Vec<bool>,
     },
+    /// Something about clients that speak plain Nostr. Never comes from outside the process.
+    #[serde(skip)]
+    Client(ClientEvent),
     /// The network came back (`online` event): connect without waiting.
     Online,
     /// How many links this device can afford from now on: [`LinkBudget::Full`] until told otherwise.
@@ -114,6 +121,9 @@ pub enum Output {
     Signal(SignalCommand),
     /// For the transport.
     Transport(TransportCommand),
+    /// For a client that speaks plain Nostr; only where there are such. Never leaves the process.
+    #[serde(skip)]
+    Client(ClientCommand),
     /// For a verifier; answered by [`Input::Verified`]. Never leaves the platform's thread of the node in this form.
     #[serde(skip)]
     Verify(Job),
@@ -172,6 +182,7 @@ pub struct Node<S: Store> {
     authors: Authors,
     scores: Scores,
     wanted: Wanted,
+    clients: Clients,
     media: Media,
     transfers: Transfers,
     links: BTreeMap<LinkId, Link>,
@@ -221,6 +232,7 @@ impl<S: Store> Node<S> {
             authors: Authors::default(),
             scores: Scores::default(),
             wanted: Wanted::default(),
+            clients: Clients::default(),
             media: Media::default(),
             transfers: Transfers::default(),
             links: BTreeMap::new(),
@@ -259,6 +271,7 @@ impl<S: Store> Node<S> {
         self.settle(now);
         self.drive_blobs(now);
         self.send_frames();
+        self.answer_clients(now);
     }
 
     fn take(&mut self, input: Input, now: Millis) {
@@ -274,6 +287,7 @@ impl<S: Store> Node<S> {
             Input::Signal(event) => self.signal_event(event, now),
             Input::Transport(event) => self.transport_event(event, now),
             Input::IceServers(result) => self.ice_servers(result, now),
+            Input::Client(event) => self.client_event(event, now),
             Input::Verified { job, holds } => self.verified(job, &holds),
             Input::Online => {
                 self.server.retry_now(now);
@@ -334,6 +348,7 @@ impl<S: Store> Node<S> {
     fn tick(&mut self, now: Millis) {
         self.next_tick = now + if self.me.is_some() { TICK } else { IDLE_TICK };
         self.tend_verifying(now);
+        self.tend_clients(now);
         if self.me.is_some() {
             self.tend_server(now);
             self.tend_wants(now);
@@ -357,7 +372,7 @@ impl<S: Store> Node<S> {
     fn take_in(
         &mut self,
         events: &[Event],
-        origin: Option<LinkId>,
+        origin: Option<Source>,
         now: Millis,
     ) -> Result<Vec<Put>, StoreError> {
         let outcomes = self.put_by_time(events, now, S::put)?;
@@ -366,11 +381,11 @@ impl<S: Store> Node<S> {
         Ok(outcomes)
     }
 
-    /// As [`Self::take_in`], for verified events of several links.
+    /// As [`Self::take_in`], for verified events of several sources.
     fn take_in_verified(
         &mut self,
         events: &[Event],
-        origins: &[LinkId],
+        origins: &[Source],
         now: Millis,
     ) -> Result<Vec<Put>, StoreError> {
         let outcomes = self.put_by_time(events, now, S::put_verified)?;

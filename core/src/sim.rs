@@ -498,6 +498,7 @@ impl Sim {
                 }
                 Output::Interface(FromNode::Changed(_)) => {}
                 Output::Verify(job) => self.peers[id].jobs.push(job),
+                Output::Client(_) => unreachable!("these nodes have no clients"),
                 Output::Signal(command) => self.signal(id, command),
                 Output::Transport(TransportCommand::Send { link, frame })
                     if self.peers[id].tamper.is_some() =>

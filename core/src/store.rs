@@ -532,6 +532,10 @@ pub trait Store {
     /// ascending order. Other fields of the filter are not allowed here.
     fn items(&self, filter: &Filter) -> Result<Vec<Item>, StoreError>;
 
+    /// The newest stored events, at most `limit`, that match a filter of any fields but `search`, newest first. `effort`
+    /// is how many rows may be looked at, and what is left of them afterwards: at zero, some that match may be missing.
+    fn find(&self, filter: &Filter, limit: usize, effort: &mut usize) -> Result<Vec<Item>, StoreError>;
+
     // Whose device this is
 
     /// Tells whose device this is: whose data is never dropped, whose notifications, mutes and follows count.

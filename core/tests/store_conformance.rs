@@ -21,6 +21,15 @@ fn sqlite_in_memory() {
 }
 
 #[test]
+fn sqlite_with_tags_indexed() {
+    suite(|| {
+        let mut store = SqliteStore::in_memory().unwrap();
+        store.index_tags().unwrap();
+        store
+    });
+}
+
+#[test]
 fn sqlite_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut count = 0;

@@ -138,7 +138,7 @@ impl World {
         while let Some(output) = self.node.poll_output() {
             match output {
                 // Verified in line: no verifiers.
-                Output::Verify(_) => {}
+                Output::Verify(_) | Output::Client(_) => {}
                 Output::Transport(command) => self.transport(command),
                 Output::Signal(SignalCommand::Send(text)) => self.sent(&text),
                 Output::Signal(_) | Output::Interface(_) => {}

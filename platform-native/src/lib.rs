@@ -5,6 +5,7 @@
 //! - [`client`]: asks that node and hears of changes
 //! - [`transport`]: links to peers over WebRTC
 //! - [`signal`]: the WebSocket to the signal server, and its ICE servers
+//! - [`relay`]: plain Nostr clients over WebSockets
 //! - [`data_dir`], [`blobs`], [`vault`]: where posts, media and the secret key are kept
 //! - [`cli`]: what both programs' command lines share
 
@@ -15,6 +16,7 @@ pub mod data_dir;
 mod durable;
 pub mod node_thread;
 mod recovery;
+pub mod relay;
 pub mod signal;
 pub mod transport;
 pub mod vault;

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         vault: Box::new(DesktopVault::new(data_dir.path())),
         signal: args.shared.signal,
         route: args.shared.route.into(),
+        relay: None,
     };
     desktop::run(&runtime, &data_dir, options)
 }

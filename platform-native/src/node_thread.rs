@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::blobs;
 use crate::recovery;
+use crate::relay::Relay;
 use crate::signal::{SignalClient, SignalUrl};
 use crate::transport::WebRtcTransport;
 use crate::verifiers::{self, Verifiers};
@@ -42,6 +43,8 @@ pub struct Options {
     pub signal: SignalUrl,
     /// Which candidates links may use.
     pub route: Route,
+    /// Where plain Nostr is answered, if anywhere: made by [`crate::relay::listen`].
+    pub relay: Option<std::net::TcpListener>,
 }
 
 /// A node that could not start.
@@ -85,26 +88,36 @@ impl NodeThread {
         let (stop, stopping) = oneshot::channel();
         let (finished, done) = oneshot::channel();
         let work = move || {
-            match runtime.block_on(open(&options.database, options.route, options.vault)) {
-                Ok((node, verifiers)) => {
+            let Options {
+                database,
+                vault,
+                signal,
+                route,
+                relay: listener,
+            } = options;
+            let opened = runtime.block_on(open(&database, route, vault, listener.is_some()));
+            let opened = opened.and_then(|(node, verifiers)| {
+                let relay = listener.map(|listener| Relay::start(listener, &runtime));
+                let relay = relay
+                    .transpose()
+                    .map_err(|error| StartError::System(error.to_string()))?;
+                Ok((node, verifiers, relay))
+            });
+            match opened {
+                Ok((node, verifiers, relay)) => {
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
+                    tracing::debug!(?route, "node started");
                     let shell = Shell {
                         node,
                         verifiers,
                         transport: WebRtcTransport::new(runtime.clone()),
-                        signal: SignalClient::new(runtime.clone(), options.signal.clone()),
+                        signal: SignalClient::new(runtime.clone(), signal.clone()),
+                        relay,
                         interface: outgoing,
                         may_recover: true,
                     };
-                    tracing::debug!(route = ?options.route, "node started");
-                    runtime.block_on(live(
-                        shell,
-                        &options.database,
-                        &options.signal,
-                        incoming,
-                        stopping,
-                    ));
+                    runtime.block_on(live(shell, &database, &signal, incoming, stopping));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -135,9 +148,14 @@ impl NodeThread {
 
 type Started = (Node<SqliteStore>, Verifiers);
 
-async fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<Started, StartError> {
+async fn open(
+    database: &Path,
+    route: Route,
+    vault: Box<dyn Vault>,
+    clients: bool,
+) -> Result<Started, StartError> {
     let (store, _) = recovery::open(database, now()).await?;
-    match start(database, store, route, vault) {
+    match start(database, store, route, vault, clients) {
         Err(StartError::Node(node::StartError::Store(error))) if error.damaged => {
             // It is closed by now: the next start finds it mended.
             recovery::reopen_damaged(database, now()).await?;
@@ -149,10 +167,15 @@ async fn open(database: &Path, route: Route, vault: Box<dyn Vault>) -> Result<St
 
 fn start(
     database: &Path,
-    store: SqliteStore,
+    mut store: SqliteStore,
     route: Route,
     vault: Box<dyn Vault>,
+    clients: bool,
 ) -> Result<Started, StartError> {
+    if clients {
+        // They ask by tag.
+        store.index_tags()?;
+    }
     let mut seed = [0; 32];
     rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
         .map_err(|error| StartError::System(error.to_string()))?;
@@ -182,17 +205,19 @@ async fn live(
             node,
             transport,
             signal: server,
+            mut relay,
             interface,
             ..
         } = shell;
         drop(server);
+        relay.iter_mut().for_each(Relay::close_all);
         transport.shutdown(CLOSE_LIMIT).await;
         let (store, vault) = node.into_parts();
         drop(store);
         let mended = recovery::reopen_damaged(database, now()).await;
         let (node, verifiers) = match mended
             .map_err(StartError::from)
-            .and_then(|(store, _)| start(database, store, route, vault))
+            .and_then(|(store, _)| start(database, store, route, vault, relay.is_some()))
         {
             Ok(started) => started,
             // The interface hears that the node has stopped.
@@ -206,6 +231,7 @@ async fn live(
             verifiers,
             transport: WebRtcTransport::new(Handle::current()),
             signal: SignalClient::new(Handle::current(), signal.clone()),
+            relay,
             interface,
             may_recover: false,
         };
@@ -225,6 +251,7 @@ struct Shell {
     verifiers: Verifiers,
     transport: WebRtcTransport,
     signal: SignalClient,
+    relay: Option<Relay>,
     interface: mpsc::Sender<FromNode>,
     /// Not twice in one run: what is damaged again at once is no accident of the disk.
     may_recover: bool,
@@ -242,6 +269,11 @@ impl Shell {
                     Output::Transport(command) => self.transport.execute(command),
                     Output::Signal(command) => self.signal.execute(command),
                     Output::Verify(job) => self.verifiers.execute(job),
+                    Output::Client(command) => {
+                        if let Some(relay) = &mut self.relay {
+                            relay.execute(command);
+                        }
+                    }
                     // The node waits for an interface that does not read, and does without one that is gone.
                     Output::Interface(message) => tokio::select! {
                         _ = self.interface.send(message) => {}
@@ -262,6 +294,12 @@ impl Shell {
                 event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
                 input = self.signal.next() => input,
                 input = self.verifiers.next() => input,
+                input = async {
+                    match &mut self.relay {
+                        Some(relay) => relay.next().await,
+                        None => std::future::pending().await,
+                    }
+                } => input,
                 () = tokio::time::sleep(Duration::from_millis(sleep).min(MAX_SLEEP)) => Input::Tick,
             };
             self.node.handle(input, now());
@@ -269,7 +307,7 @@ impl Shell {
     }
 
     async fn stop(self) {
-        drop(self.signal);
+        drop((self.signal, self.relay));
         self.transport.shutdown(CLOSE_LIMIT).await;
     }
 }

@@ -185,7 +185,7 @@ impl RawPeer {
 
     async fn carry_out(&mut self, output: Output) -> Result<()> {
         match output {
-            Output::Interface(_) | Output::Verify(_) => {}
+            Output::Interface(_) | Output::Verify(_) | Output::Client(_) => {}
             Output::Signal(SignalCommand::Connect) => {
                 self.socket = Some(tokio_tungstenite::connect_async(&self.server).await?.0);
                 self.node.handle(Input::Signal(SignalEvent::Opened), now());

@@ -88,6 +88,7 @@ async fn start(database: PathBuf, url: &str) -> Result<(NodeThread, NodeClient)>
         vault: Box::new(MemoryVault(Some(Keys::generate()))),
         signal: url.parse().context("the server's address")?,
         route: Route::Any,
+        relay: None,
     };
     let (node, messages) = NodeThread::start(options, Handle::current()).await?;
     let client = NodeClient::new(&node, messages);

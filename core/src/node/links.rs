@@ -8,6 +8,7 @@ use rand::seq::IteratorRandom;
 
 use super::api::{Change, Peer, PeerState, SignalState};
 use super::requests::UNSYNCED;
+use super::verify::Source;
 use super::{Node, Output};
 use crate::mesh::{Links, MAX_NEAR_PER_PERSON, is_near};
 use crate::signaling::SessionId;
@@ -298,7 +299,7 @@ impl<S: Store> Node<S> {
                 if live {
                     self.limit_authors(id, &mut events, now);
                 }
-                self.arrived(id, events, live, now)?;
+                self.arrived(Source::Link(id), events, live, now)?;
             }
             SessionEvent::Announced(ids) => self.announced(id, ids, now),
             SessionEvent::Withheld(ids) => self.ask_others(id, ids, now),
@@ -328,15 +329,20 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
+    /// Whether the author of a new event is near, or has not written too much lately.
+    pub(super) fn admits_author(&mut self, event: &Event, now: Millis) -> bool {
+        let bytes = event.content.len() + event.tags.len() * 80;
+        self.authors.admit(event.pubkey, bytes, now)
+            || !matches!(self.store.ring(&event.pubkey), Ok(Ring::Stranger) | Err(_))
+    }
+
     /// Leaves out new events of strangers who write too much; what is left out comes by reconciliation, within the
     /// store's budgets. An author who floods through a link of their own pays for it.
     fn limit_authors(&mut self, id: LinkId, events: &mut Vec<Event>, now: Millis) {
         let mut own_flood = 0;
         let person = self.links.get(&id).and_then(|link| link.person);
         events.retain(|event| {
-            let bytes = event.content.len() + event.tags.len() * 80;
-            let takes = self.authors.admit(event.pubkey, bytes, now)
-                || !matches!(self.store.ring(&event.pubkey), Ok(Ring::Stranger) | Err(_));
+            let takes = self.admits_author(event, now);
             own_flood += usize::from(!takes && person == Some(event.pubkey));
             takes
         });

@@ -13,6 +13,7 @@ use rand::seq::SliceRandom;
 
 use super::Node;
 use super::links::Link;
+use super::verify::Source;
 use crate::store::{Put, Store, StoreError};
 use crate::sync::session::MAX_ANNOUNCED;
 use crate::time::Millis;
@@ -38,7 +39,7 @@ const HISTORY_DELAY: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Spread {
     asked: BTreeMap<EventId, Asked>,
-    history: VecDeque<(EventId, Option<LinkId>)>,
+    history: VecDeque<(EventId, Option<Source>)>,
     /// Since when history waits to be announced.
     waiting: Option<Millis>,
     /// There is more of it than is worth announcing.
@@ -58,7 +59,7 @@ impl<S: Store> Node<S> {
         &mut self,
         events: &[Event],
         outcomes: &[Put],
-        origin: impl Fn(usize) -> Option<LinkId>,
+        origin: impl Fn(usize) -> Option<Source>,
         now: Millis,
     ) {
         for (n, (event, outcome)) in events.iter().zip(outcomes).enumerate() {
@@ -69,6 +70,7 @@ impl<S: Store> Node<S> {
             if *outcome != Put::Stored {
                 continue;
             }
+            self.forward_to_clients(event);
             if now.since(Millis(event.created_at.as_secs().saturating_mul(1_000))) < FRESH {
                 self.pass_on(event, origin(n));
             } else {
@@ -88,10 +90,16 @@ impl<S: Store> Node<S> {
         self.spread.much = true;
     }
 
-    fn pass_on(&mut self, event: &Event, origin: Option<LinkId>) {
-        let from_author = origin
-            .and_then(|id| self.links.get(&id))
-            .is_some_and(|link| link.person == Some(event.pubkey));
+    fn pass_on(&mut self, event: &Event, origin: Option<Source>) {
+        let from_author = match origin {
+            None => false,
+            // Nobody else has it from there.
+            Some(Source::Client(_)) => true,
+            Some(Source::Link(id)) => {
+                let link = self.links.get(&id);
+                link.is_some_and(|link| link.person == Some(event.pubkey))
+            }
+        };
         let eager = match origin {
             None => usize::MAX,
             Some(_) if from_author => EAGER_NEAR,
@@ -101,7 +109,8 @@ impl<S: Store> Node<S> {
             .links
             .iter()
             .filter(|(id, link)| {
-                Some(**id) != origin && link.session.as_ref().is_some_and(|session| session.wants(event))
+                Some(Source::Link(**id)) != origin
+                    && link.session.as_ref().is_some_and(|session| session.wants(event))
             })
             .map(|(id, _)| *id)
             .collect();
@@ -201,7 +210,10 @@ impl<S: Store> Node<S> {
                 continue;
             };
             for (link, state) in &mut self.links {
-                if let Some(session) = state.session_mut().filter(|_| Some(*link) != origin) {
+                if let Some(session) = state
+                    .session_mut()
+                    .filter(|_| Some(Source::Link(*link)) != origin)
+                {
                     session.announce(&event);
                 }
             }

@@ -64,6 +64,7 @@ impl<S: Store> Node<S> {
     pub(super) fn tell_changes(&mut self) -> bool {
         let changes = self.store.take_changes();
         self.sets.apply(&changes);
+        self.clients.sets.apply(&changes);
         let me = self.me.as_ref().map(|me| me.public_key());
         self.wanted.changed(&changes, me);
         if !changes.queries.is_empty() {

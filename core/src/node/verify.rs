@@ -1,9 +1,9 @@
 //! Events between their arrival and the store: each is verified once, outside where the platform has verifiers, and
 //! stored together with others.
 //!
-//! What one session handed over at once is a batch. Its events are looked up in the store, among those on their way
+//! What one session or client handed over at once is a batch. Its events are looked up in the store, among those on their way
 //! and among those verified lately; what is left is waiting, in two lanes: new events before history. [`Verifying`]
-//! makes jobs of it, as many as the platform's verifiers can take. Batches of one link and lane are stored in the
+//! makes jobs of it, as many as the platform's verifiers can take. Batches of one source and lane are stored in the
 //! order of their arrival; many small ones go into one transaction, at once when nothing else is to be waited for.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +14,7 @@ use nostr::prelude::{Event, EventId, PublicKey};
 
 use super::links::Link;
 use super::{Node, Output};
+use crate::relay::ClientId;
 use crate::signaling::SessionId;
 use crate::social::KINDS;
 use crate::store::{Invalid, Known, Put, Store, StoreError};
@@ -78,12 +79,19 @@ impl Job {
     }
 }
 
+/// Where events come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    Link(LinkId),
+    Client(ClientId),
+}
+
 /// Who brought a batch.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
-    link: LinkId,
-    peer: SessionId,
-    person: Option<PublicKey>,
+    source: Source,
+    /// The other end of a link.
+    peer: Option<(SessionId, Option<PublicKey>)>,
 }
 
 /// What a session handed over at once.
@@ -138,8 +146,8 @@ pub(super) struct Verifying {
     verifier: Verifier,
     next: u64,
     batches: BTreeMap<u64, Batch>,
-    /// Batches of a link and lane in the order of their arrival.
-    order: BTreeMap<(LinkId, bool), VecDeque<u64>>,
+    /// Batches of a source and lane in the order of their arrival.
+    order: BTreeMap<(Source, bool), VecDeque<u64>>,
     urgent: VecDeque<Place>,
     history: VecDeque<Place>,
     jobs: BTreeMap<u64, Given>,
@@ -239,7 +247,7 @@ impl Verifying {
                 lane.push_back(place);
             }
         }
-        let lane = (origin.link, urgent);
+        let lane = (origin.source, urgent);
         self.batches.insert(number, batch);
         self.order.entry(lane).or_default().push_back(number);
         self.collect(lane);
@@ -341,14 +349,14 @@ impl Verifying {
                 batch.open -= 1;
             }
             if batch.open == 0 {
-                let lane = (batch.origin.link, batch.urgent);
+                let lane = (batch.origin.source, batch.urgent);
                 self.collect(lane);
             }
         }
     }
 
     /// Moves what is decided from the front of a lane to what can be stored.
-    fn collect(&mut self, lane: (LinkId, bool)) {
+    fn collect(&mut self, lane: (Source, bool)) {
         let Some(order) = self.order.get_mut(&lane) else {
             return;
         };
@@ -440,21 +448,25 @@ fn weight(event: &Event) -> usize {
 }
 
 impl<S: Store> Node<S> {
-    /// Takes in what a session handed over: at once without verifiers, else on the way through them.
+    /// Takes in what a session or client handed over: at once without verifiers, else on the way through them.
     pub(super) fn arrived(
         &mut self,
-        link: LinkId,
+        source: Source,
         events: Vec<Event>,
         live: bool,
         now: Millis,
     ) -> Result<(), StoreError> {
         if self.config.verifiers == 0 {
-            let outcomes = self.take_in(&events, Some(link), now)?;
-            self.stored(link, &events, &outcomes, live);
+            let outcomes = self.take_in(&events, Some(source), now)?;
+            self.stored(source, &events, &outcomes, live, now);
             return Ok(());
         }
-        let Some((peer, person)) = self.links.get(&link).map(|link| (link.peer, link.person)) else {
-            return Ok(());
+        let peer = match source {
+            Source::Client(_) => None,
+            Source::Link(link) => match self.links.get(&link) {
+                Some(link) => Some((link.peer, link.person)),
+                None => return Ok(()),
+            },
         };
         let mut known = BTreeSet::new();
         for event in &events {
@@ -463,7 +475,7 @@ impl<S: Store> Node<S> {
             }
         }
         self.verifying
-            .arrived(Origin { link, peer, person }, live, events, &known);
+            .arrived(Origin { source, peer }, live, events, &known);
         Ok(())
     }
 
@@ -504,7 +516,7 @@ impl<S: Store> Node<S> {
                 let outcome = match verdict {
                     Verdict::Holds => {
                         events.push(event);
-                        origins.push(batch.origin.link);
+                        origins.push(batch.origin.source);
                         continue;
                     }
                     Verdict::Known => Put::Duplicate,
@@ -520,30 +532,43 @@ impl<S: Store> Node<S> {
             Err(error) => {
                 // The peers are not to blame; without a store there is nothing to sync.
                 tracing::error!(%error, "the store failed");
-                for (origin, ..) in parts {
-                    self.drop_link(origin.link, now, true);
+                for (origin, _, range, others, _) in parts {
+                    match origin.source {
+                        Source::Link(link) => self.drop_link(link, now, true),
+                        Source::Client(client) => {
+                            self.client_failed(client, &events[range]);
+                            self.client_failed(client, &others);
+                        }
+                    }
                 }
                 return;
             }
         };
         for (origin, live, range, others, outcomes) in parts {
-            if !self.links.contains_key(&origin.link)
-                && outcomes
-                    .iter()
-                    .any(|put| matches!(put, Put::Invalid(Invalid::Id | Invalid::Signature)))
+            let is_forged = |put: &Put| matches!(put, Put::Invalid(Invalid::Id | Invalid::Signature));
+            if let (Source::Link(link), Some((peer, person))) = (origin.source, origin.peer)
+                && !self.links.contains_key(&link)
+                && outcomes.iter().any(is_forged)
             {
                 // Whoever brings a forged event and goes at once is remembered for it all the same.
-                self.mesh.ban(origin.peer, origin.person, now);
+                self.mesh.ban(peer, person, now);
             }
-            self.stored(origin.link, &events[range.clone()], &stored[range], live);
-            self.stored(origin.link, &others, &outcomes, live);
-            self.with_session(origin.link, now, |_, _| Ok(()));
+            self.stored(origin.source, &events[range.clone()], &stored[range], live, now);
+            self.stored(origin.source, &others, &outcomes, live, now);
+            if let Source::Link(link) = origin.source {
+                self.with_session(link, now, |_, _| Ok(()));
+            }
         }
     }
 
-    fn stored(&mut self, link: LinkId, events: &[Event], outcomes: &[Put], live: bool) {
-        if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
-            session.stored(events, outcomes, live);
+    fn stored(&mut self, source: Source, events: &[Event], outcomes: &[Put], live: bool, now: Millis) {
+        match source {
+            Source::Link(link) => {
+                if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
+                    session.stored(events, outcomes, live);
+                }
+            }
+            Source::Client(client) => self.client_stored(client, events, outcomes, now),
         }
     }
 }

@@ -58,6 +58,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
         (**self).items(filter)
     }
 
+    fn find(&self, filter: &Filter, limit: usize, effort: &mut usize) -> Result<Vec<Item>, StoreError> {
+        (**self).find(filter, limit, effort)
+    }
+
     fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {
         (**self).set_me(me)
     }

@@ -11,6 +11,7 @@ mod acts;
 mod admission;
 mod changes;
 mod deletions;
+mod finding;
 pub mod fixtures;
 mod forgetting;
 #[cfg(feature = "sqlite")]
@@ -74,6 +75,7 @@ pub fn suite<S: Store>(mut make: impl FnMut() -> S) {
         replaceables::CASES,
         deletions::CASES,
         reconciliation::CASES,
+        finding::CASES,
         texts::CASES,
         forgetting::CASES,
         threads::CASES,

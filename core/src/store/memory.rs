@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
+use nostr::prelude::{Event, EventId, Filter, Kind, MatchEventOptions, PublicKey};
 
 use super::rules::{self, Tables, Version, Wanted};
 use super::{
@@ -211,6 +211,21 @@ impl Store for MemoryStore {
         }
         items.sort_unstable();
         Ok(items)
+    }
+
+    fn find(&self, filter: &Filter, limit: usize, effort: &mut usize) -> Result<Vec<Item>, StoreError> {
+        *effort = effort.saturating_sub(self.events.len());
+        let matching = self.events.values().map(|held| &held.event);
+        let mut places: Vec<Place> = matching
+            .filter(|event| filter.match_event(event, MatchEventOptions::new()))
+            .map(place)
+            .collect();
+        places.sort_unstable();
+        let items = places.into_iter().map(|(created_at, id)| Item {
+            created_at: created_at.0,
+            id,
+        });
+        Ok(items.take(limit).collect())
     }
 
     fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {

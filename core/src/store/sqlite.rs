@@ -17,11 +17,13 @@ use crate::social::{Mutes, Profile, Ring, read_profile};
 use crate::time::Millis;
 use error::Context;
 use people::People;
+use tags::Tags;
 
 pub use recover::Bytes;
 
 mod codec;
 mod error;
+mod find;
 pub mod mend;
 mod migrations;
 mod notices;
@@ -34,6 +36,7 @@ mod recover;
 mod room;
 mod search;
 mod tables;
+mod tags;
 mod threads;
 
 /// How long to wait for another process that reads the same file (a backup, a debugging shell).
@@ -69,6 +72,7 @@ const FULL_FOR: Duration = Duration::from_secs(30);
 pub struct SqliteStore {
     connection: Connection,
     people: People,
+    tags: Tags,
     changes: Changes,
     /// How far tidying has come, per ring: the last person looked at.
     tidied: [i64; 6],
@@ -86,9 +90,11 @@ impl SqliteStore {
         migrations::run(&mut connection)?;
         vacuum_incrementally(&connection).context(CONTEXT)?;
         let people = People::load(&connection).context(CONTEXT)?;
+        let tags = Tags::load(&connection).context(CONTEXT)?;
         Ok(Self {
             connection,
             people,
+            tags,
             changes: Changes::default(),
             tidied: [0; 6],
             full_since: None,
@@ -296,6 +302,10 @@ impl Store for SqliteStore {
             }
         };
         queries::items(&self.connection, &wanted, authors.as_deref()).context("listing events to reconcile")
+    }
+
+    fn find(&self, filter: &Filter, limit: usize, effort: &mut usize) -> Result<Vec<Item>, StoreError> {
+        self.find_any(filter, limit, effort)
     }
 
     fn set_me(&mut self, me: Option<PublicKey>) -> Result<(), StoreError> {

@@ -7,6 +7,9 @@
 //! | messages other than events | [`MESSAGES`] | [`Offence::Messages`] |
 //! | reconciliations of a peer | [`RECONCILIATIONS`], [`RECONCILE_MESSAGES`], [`RECONCILE_BYTES`] | refused in words |
 //! | history sent to a peer | [`SERVED_BYTES`] | waits |
+//! | history of a plain client | [`PUBLISHED_BYTES`] | refused in words |
+//! | what is looked for, for a plain client | [`EFFORT`] | refused in words |
+//! | a plain client's forgeries, and messages that are none | – | [`Offence::Forged`], [`Offence::Nonsense`] |
 //! | events that a peer has and does not send | – | [`Offence::Withheld`] |
 //! | bad signatures, ids, frames, messages | none | banned at once |
 //!
@@ -73,6 +76,13 @@ pub const SERVED_BYTES: Rate = Rate {
     burst: 512.0 * MIB,
     per_second: MIB,
 };
+/// History that the clients of one address publish: as much as a peer is sent.
+pub const PUBLISHED_BYTES: Rate = SERVED_BYTES;
+/// Rows that are looked at for the clients of one address: each costs a microsecond or two.
+pub const EFFORT: Rate = Rate {
+    burst: 2_000_000.0,
+    per_second: 50_000.0,
+};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -94,6 +104,10 @@ pub enum Offence {
     Messages,
     /// An event that it has and does not send: two thousand. An honest one deletes some in between.
     Withheld,
+    /// A forged event of a plain client, which may only pass it on: twenty of them.
+    Forged,
+    /// A message of a plain client that is none: a hundred of them.
+    Nonsense,
 }
 
 impl Offence {
@@ -102,6 +116,8 @@ impl Offence {
             Self::Flood => 0.1,
             Self::Messages => 1.0,
             Self::Withheld => 0.05,
+            Self::Forged => 5.0,
+            Self::Nonsense => 1.0,
         }
     }
 
@@ -111,6 +127,8 @@ impl Offence {
             Self::Flood => "too many new events",
             Self::Messages => "too many messages",
             Self::Withheld => "events were offered and not sent",
+            Self::Forged => "too many forged events",
+            Self::Nonsense => "too many bad messages",
         }
     }
 }
@@ -132,6 +150,12 @@ impl Bucket {
             self.spent = spent;
         }
         fits
+    }
+
+    /// Takes an amount that is known only now, even if there is less.
+    pub fn charge(&mut self, rate: Rate, amount: usize, now: Millis) {
+        self.refill(rate, now);
+        self.spent += amount as f64;
     }
 
     /// Whether nothing of it is in use.

@@ -1,5 +1,6 @@
 //! The headless peer: keeps what it hears and passes it on, for as long as it runs.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sazanami_native::cli::{self, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Shared};
 use sazanami_native::client::NodeClient;
 use sazanami_native::data_dir::DataDir;
 use sazanami_native::node_thread::{NodeThread, Options};
+use sazanami_native::relay;
 use sazanami_native::vault::FileVault;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
@@ -32,6 +34,11 @@ struct Args {
     /// The name to appear under; needed at the first start, which makes a key
     #[arg(long)]
     name: Option<String>,
+
+    /// Answer plain Nostr (NIP-01, NIP-11, NIP-77) over WebSockets at this address, so that any Nostr client or relay can
+    /// read, publish and sync: a port alone listens for this machine only; 0.0.0.0:7447 for everybody who reaches it
+    #[arg(long, value_name = "[ADDRESS:]PORT", env = "SAZANAMI_RELAY", value_parser = relay_address)]
+    relay: Option<SocketAddr>,
 
     /// Take commands from stdin, one JSON value per line ("Network", {"Post":{"text":"hello"}},
     /// {"Timeline":{"scope":"Everyone","before":null,"limit":50}}), and print what comes of them and every change to
@@ -79,6 +86,7 @@ async fn run(args: Args, data_dir: &DataDir) -> anyhow::Result<u8> {
         vault: Box::new(FileVault::new(data_dir.path())),
         signal: args.shared.signal.clone(),
         route: args.shared.route.into(),
+        relay: args.relay.map(listen).transpose()?,
     };
     let (node, messages) = NodeThread::start(options, Handle::current()).await?;
     let client = NodeClient::new(&node, messages);
@@ -109,6 +117,20 @@ async fn run(args: Args, data_dir: &DataDir) -> anyhow::Result<u8> {
     }
     tracing::info!("stopped");
     Ok(code)
+}
+
+/// Where plain Nostr is answered; a port alone is one of this machine's own address.
+fn relay_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text.parse().map_err(|_| "not PORT or ADDRESS:PORT".to_owned()),
+    }
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = relay::listen(address).with_context(|| format!("--relay {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "relay");
+    Ok(listener)
 }
 
 /// Makes sure that there is an identity; false when there is none and no name to make one.

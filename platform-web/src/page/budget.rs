@@ -106,7 +106,8 @@ impl Watch {
 fn device() -> Device {
     let navigator: JsValue = window().navigator().into();
     let screen = get(&window(), "screen");
-    let sides = ["width", "height"].map(|side| screen.as_ref().and_then(|screen| get(screen, side)?.as_f64()));
+    let sides =
+        ["width", "height"].map(|side| screen.as_ref().and_then(|screen| get(screen, side)?.as_f64()));
     let connection = connection();
     let told = |name| connection.as_ref().and_then(|connection| get(connection, name));
     Device {

@@ -80,9 +80,7 @@ async fn serve(route: Route, ports: &mut Ports, guard: Option<&mut Guard>) -> En
         started: false,
         locked,
     };
-    let end = owner
-        .live(route, ports, inbox, happened, stolen(guard))
-        .await;
+    let end = owner.live(route, ports, inbox, happened, stolen(guard)).await;
     for id in owner.asked.keys() {
         ports.refuse(*id);
     }
@@ -189,7 +187,7 @@ impl Owner {
             FromWorker::Output(Output::Signal(command)) => self.signal.execute(command),
             FromWorker::Output(Output::Transport(command)) => self.transport.execute(command),
             // The worker keeps these for itself.
-            FromWorker::Output(Output::Verify(_)) => {}
+            FromWorker::Output(Output::Verify(_) | Output::Client(_)) => {}
             FromWorker::Handled(frames) => self.flow.handled(frames),
             FromWorker::Released => return Some(End::Elsewhere),
         }

@@ -28,9 +28,8 @@ fn forged(event: &Event) -> Event {
 
 fn origin(link: u64) -> Origin {
     Origin {
-        link: LinkId(link),
-        peer: SessionId(Keys::generate().public_key()),
-        person: None,
+        source: Source::Link(LinkId(link)),
+        peer: Some((SessionId(Keys::generate().public_key()), None)),
     }
 }
 
@@ -51,7 +50,10 @@ fn answer(verifying: &mut Verifying, job: &Job) {
 fn ready(verifying: &mut Verifying) -> Vec<(u64, Vec<Event>, Vec<Verdict>)> {
     let ready = verifying.ready().into_iter();
     ready
-        .map(|batch| (batch.origin.link.0, batch.events, batch.verdicts))
+        .map(|batch| match batch.origin.source {
+            Source::Link(link) => (link.0, batch.events, batch.verdicts),
+            Source::Client(_) => unreachable!("no client here"),
+        })
         .collect()
 }
 

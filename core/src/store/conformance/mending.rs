@@ -42,7 +42,10 @@ async fn a_damaged_file_is_kept_beside_a_new_one<F: Breakable>(files: &mut F) {
     assert_eq!(told.as_deref().and_then(Recovered::read), recovered);
     let copies = copies(files);
     assert_eq!(copies.len(), 1, "{copies:?}");
-    assert!(content(files, &copies[0]) == damaged, "the damaged file is as it was");
+    assert!(
+        content(files, &copies[0]) == damaged,
+        "the damaged file is as it was"
+    );
     drop(store);
     assert_eq!(opened(files).await.1, None, "once is enough");
 }
@@ -148,7 +151,9 @@ async fn opened<F: Files>(files: &mut F) -> (SqliteStore, Option<Recovered>) {
 }
 
 fn notes(store: &SqliteStore) -> usize {
-    let page = store.timeline(Scope::Everyone, None, 1000).expect("a sound store");
+    let page = store
+        .timeline(Scope::Everyone, None, 1000)
+        .expect("a sound store");
     page.notes.len()
 }
 

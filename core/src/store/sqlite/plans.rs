@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{SqliteStore, notices, pages, people, queries, room, search, tables, threads};
+use super::{SqliteStore, find, notices, pages, people, queries, room, search, tables, tags, threads};
 
 /// The steps of EXPLAIN QUERY PLAN, with parameters unset.
 fn plan(db: &Connection, sql: &str) -> Vec<String> {
@@ -60,6 +60,13 @@ const QUERIES: &[(&str, &str)] = &[
     (room::COUNT_FOLLOWERS, "follow_by_followed (followed=?)"),
     (room::UNUSED, "INTEGER PRIMARY KEY (rowid>?)"),
     (room::AFTER, "INTEGER PRIMARY KEY (rowid>?)"),
+    (find::OF_TIME, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    (
+        find::OF_AUTHOR,
+        "event_by_author (author=? AND class=? AND rowid>? AND rowid<?)",
+    ),
+    (find::OF_TAG, "(hash=? AND seq>? AND seq<?)"),
+    (find::LATEST_OF, "(author=? AND kind=?)"),
     (people::FIND, ""),
     (people::RING_AND_USE, ""),
 ];
@@ -84,11 +91,13 @@ const WRITES: &[&str] = &[
     tables::DELETE_FOLLOWS,
     tables::ADD_USE,
     tables::DELETE_SETTING,
+    tags::DELETE_TAG,
 ];
 
 #[test]
 fn every_query_is_a_range_of_the_index_meant_for_it() {
-    let store = SqliteStore::in_memory().unwrap();
+    let mut store = SqliteStore::in_memory().unwrap();
+    store.index_tags().unwrap();
     for (sql, index) in QUERIES {
         let plan = plan(&store.connection, sql);
         assert!(plan.iter().any(|step| step.contains(index)), "{sql}\n{plan:#?}");
@@ -101,7 +110,8 @@ fn every_query_is_a_range_of_the_index_meant_for_it() {
 
 #[test]
 fn no_write_looks_through_a_table() {
-    let store = SqliteStore::in_memory().unwrap();
+    let mut store = SqliteStore::in_memory().unwrap();
+    store.index_tags().unwrap();
     for sql in WRITES {
         let plan = plan(&store.connection, sql);
         assert!(

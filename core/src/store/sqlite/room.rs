@@ -482,6 +482,7 @@ impl SqliteStore {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .context(CONTEXT)?;
         let mut writer = Writer::new(&transaction, &mut self.people);
+        writer.tags = self.tags;
         let answer = work(&mut writer);
         let done = answer.and_then(|answer| Ok((answer, writer.finish()?)));
         let done = done.and_then(|done| transaction.commit().context(CONTEXT).map(|()| done));

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use super::error::Context;
 use super::people::People;
 use super::queries::{self, Stored, number, seconds, short};
+use super::tags::{self, Tags};
 use super::{codec, place};
 use crate::social::{self, Address, References, read_follows};
 use crate::store::rules::{self, Tables, Version, shown_name};
@@ -119,6 +120,7 @@ struct Delta {
 pub(super) struct Writer<'a> {
     pub(super) db: &'a Connection,
     pub(super) people: &'a mut People,
+    pub(super) tags: Tags,
     pub(super) changes: Changes,
     /// What is added up and written once at the end: an author of ten notes, a note of a hundred reactions.
     used: HashMap<i64, Delta>,
@@ -133,6 +135,7 @@ impl<'a> Writer<'a> {
         Self {
             db,
             people,
+            tags: Tags::No,
             changes: Changes::default(),
             used: HashMap::new(),
             kinds: BTreeMap::new(),
@@ -261,6 +264,9 @@ impl<'a> Writer<'a> {
             self.words
                 .insert(seq, words::index(&event.content, &references.hashtags));
         }
+        if self.tags != Tags::No {
+            tags::run(self.db, tags::INSERT_TAG, self.people.salt, event, seq)?;
+        }
         if let Some(at) = social::expiration(event) {
             self.run(INSERT_EXPIRY, params![seconds(at), seq])?;
         }
@@ -288,6 +294,9 @@ impl<'a> Writer<'a> {
                 let text = words::index(&event.content, &references.hashtags);
                 self.run(DELETE_WORDS, params![seq, text])?;
             }
+        }
+        if self.tags != Tags::No {
+            tags::run(self.db, tags::DELETE_TAG, self.people.salt, event, seq)?;
         }
         if let Some(at) = social::expiration(event) {
             self.run(DELETE_EXPIRY, params![seconds(at), seq])?;
