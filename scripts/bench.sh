@@ -87,7 +87,7 @@ say "reconciling and syncing in memory"
 
 if [ "$peers" = yes ]; then
   say "two peers over a data channel"
-  "$bin/peers" --events "$ingest" --corpora "$out" --dir "$databases/$ingest" | keep
+  "$bin/peers" measure --events "$ingest" --corpora "$out" --dir "$databases/peers" | keep
 fi
 
 # publish NAME EVENTS: to the relay that listens on $port, over one connection.

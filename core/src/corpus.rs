@@ -23,9 +23,9 @@ use text::{Language, Words};
 mod random;
 mod text;
 
-/// 2025-01-01T00:00:00Z.
+/// Where the published figures' corpora begin: 2025-01-01T00:00:00Z.
 const START: u64 = 1_735_689_600;
-/// One year, in seconds.
+/// And how long they last: one year, in seconds.
 const SPAN: u64 = 365 * 24 * 3_600;
 /// Notes that replies, reactions, reposts and quotes look back on: about a day of a busy network. It does not grow
 /// with the corpus, so neither do threads.
@@ -44,6 +44,10 @@ pub struct Plan {
     pub events: usize,
     /// How many people.
     pub authors: usize,
+    /// When the first event is made, in seconds since the epoch.
+    pub start: u64,
+    /// How many seconds pass until the last.
+    pub span: u64,
 }
 
 impl Plan {
@@ -53,6 +57,18 @@ impl Plan {
             seed,
             events,
             authors: (events / 50).max(500),
+            start: START,
+            span: SPAN,
+        }
+    }
+
+    /// The same in the days before `end`: for peers that keep no old events of strangers.
+    pub fn lately(seed: u64, events: usize, days: u64, end: u64) -> Self {
+        let span = days * 24 * 3_600;
+        Self {
+            start: end.saturating_sub(span),
+            span,
+            ..Self::new(seed, events)
         }
     }
 
@@ -68,7 +84,7 @@ impl Plan {
 
     /// When the last event was made, in seconds since the epoch.
     pub fn end(&self) -> u64 {
-        START + SPAN
+        self.start + self.span
     }
 
     fn keys(&self, rank: u64) -> Keys {
@@ -401,8 +417,11 @@ impl Iterator for Corpus {
         }
         let author = self.ranks.pick(&mut self.random);
         let made = self.make(author);
-        let step = SPAN / self.plan.events as u64;
-        let at = START + SPAN * self.made as u64 / self.plan.events as u64 + self.random.below(3 * step + 2);
+        let Plan {
+            events, start, span, ..
+        } = self.plan;
+        let step = span / events as u64;
+        let at = start + span * self.made as u64 / events as u64 + self.random.below(3 * step + 2);
         self.made += 1;
         let at = Timestamp::from(at.min(self.plan.end()));
         let mut event = UnsignedEvent::new(self.people[author], at, made.kind, made.tags, made.content);
@@ -438,6 +457,8 @@ mod tests {
         seed: 7,
         events: 3_000,
         authors: 50,
+        start: START,
+        span: SPAN,
     };
 
     #[test]

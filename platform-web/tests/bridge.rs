@@ -309,6 +309,8 @@ fn every_answer() {
         state: PeerState::Syncing,
         path: Some(PathKind::Relayed),
         rtt_ms: Some(40),
+        sent: 300,
+        received: u64::MAX,
     };
     let next = Some(note().cursor());
     for reply in [

@@ -62,6 +62,8 @@ mod tests {
             state,
             path: None,
             rtt_ms: None,
+            sent: 0,
+            received: 0,
         };
         let states = [
             PeerState::Live,

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use nostr::prelude::{EventId, Filter};
 use sazanami_bench::report::figure;
-use sazanami_bench::{corpus, ingest, session};
+use sazanami_bench::{corpus, ingest, reconciling, session};
 use sazanami_core::social::KINDS;
 use sazanami_core::store::{Item, SqliteStore, Store};
-use sazanami_core::sync::{ItemSet, reconcile};
+use sazanami_core::sync::reconcile;
 
 /// Items that differ in the scattered case (the target's number).
 const SCATTERED: usize = 1_000;
@@ -45,8 +45,13 @@ fn main() -> Result<()> {
         ("1 differs", &[one]),
         ("1000 differ", &scattered),
     ] {
-        let name = format!("{}, {name}", args.events);
-        reconciling(&name, &items, missing)?;
+        let part: Vec<Item> = items
+            .iter()
+            .filter(|item| !missing.contains(&item.id))
+            .copied()
+            .collect();
+        let what = format!("reconcile/{}, {name}", args.events);
+        reconciling::measure(&what, &items, &part, reconcile::MAX_MESSAGE)?;
     }
 
     // Removed in one order or another, what remains is the same: those not missing.
@@ -82,39 +87,5 @@ fn main() -> Result<()> {
             );
         }
     }
-    Ok(())
-}
-
-/// Reconciliation messages alone: the side that asks lacks some items.
-fn reconciling(name: &str, items: &[Item], missing: &[EventId]) -> Result<()> {
-    let all = ItemSet::new(items.to_vec());
-    let lacking = items.iter().filter(|item| !missing.contains(&item.id));
-    let part = ItemSet::new(lacking.copied().collect());
-    let begun = Instant::now();
-    let (mut trips, mut bytes, mut largest, mut need) = (0, 0, 0, 0);
-    let mut message = Some(reconcile::initiate(&part));
-    while let Some(asked) = message {
-        let answer = reconcile::respond(&all, &asked, reconcile::MAX_MESSAGE)?;
-        trips += 1;
-        bytes += asked.len() + answer.len();
-        largest = largest.max(asked.len()).max(answer.len());
-        if reconcile::is_equal(&answer) {
-            break;
-        }
-        let learnt = reconcile::learn(&part, &answer, reconcile::MAX_MESSAGE)?;
-        need += learnt.need.len();
-        message = learnt.next;
-    }
-    let took = begun.elapsed();
-    ensure!(
-        need == missing.len(),
-        "{need} of {} differences were found",
-        missing.len()
-    );
-    let what = format!("reconcile/{name}");
-    figure(format!("{what}/round trips"), f64::from(trips), "round trips");
-    figure(format!("{what}/bytes"), bytes as f64, "bytes");
-    figure(format!("{what}/largest message"), largest as f64, "bytes");
-    figure(format!("{what}/time"), took.as_secs_f64() * 1e3, "ms");
     Ok(())
 }

@@ -438,6 +438,10 @@ pub struct Peer {
     pub path: Option<PathKind>,
     /// Round-trip time in milliseconds, by the session's own pings, once known.
     pub rtt_ms: Option<u32>,
+    /// Bytes sent to it so far.
+    pub sent: u64,
+    /// Bytes that came from it so far.
+    pub received: u64,
 }
 
 /// The network around this device.

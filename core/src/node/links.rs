@@ -43,7 +43,15 @@ pub(super) struct Link {
     pub(super) since: Millis,
     pub(super) path: Option<Path>,
     pub(super) rtt: Option<Duration>,
+    pub(super) bytes: Bytes,
     pub(super) session: Option<Session>,
+}
+
+/// What went over a link.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bytes {
+    pub(super) sent: u64,
+    pub(super) received: u64,
 }
 
 impl Link {
@@ -116,6 +124,7 @@ impl<S: Store> Node<S> {
             since: now,
             path: None,
             rtt: None,
+            bytes: Bytes::default(),
             session: None,
         };
         self.links.insert(id, link);
@@ -175,6 +184,9 @@ impl<S: Store> Node<S> {
             TransportEvent::Signal { link, signal } => self.introduce(link, signal, now),
             TransportEvent::Opened { link } => self.opened(link, now),
             TransportEvent::Frame { link, frame } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.bytes.received += frame.len() as u64;
+                }
                 if frame.first() == Some(&BLOB_FRAME) {
                     self.blob_frame(link, &frame, now);
                 } else {
@@ -415,12 +427,18 @@ impl<S: Store> Node<S> {
     }
 
     fn flush(&mut self, id: LinkId) {
-        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else {
+        let Some(Link {
+            session: Some(session),
+            bytes,
+            ..
+        }) = self.links.get_mut(&id)
+        else {
             return;
         };
         loop {
             match session.poll_frame(&self.store) {
                 Ok(Some(frame)) => {
+                    bytes.sent += frame.len() as u64;
                     self.outputs
                         .push_back(Output::Transport(TransportCommand::Send { link: id, frame }));
                 }
@@ -451,6 +469,8 @@ impl<S: Store> Node<S> {
                 state: link.state(),
                 path: link.path.map(|path| path.kind),
                 rtt_ms: rtt.or(link.path.and_then(|path| path.rtt_ms)),
+                sent: link.bytes.sent,
+                received: link.bytes.received,
             });
         }
         peers.sort_by_key(|peer| (peer.state, peer.session));

@@ -196,10 +196,16 @@ impl<S: Store> Node<S> {
 
     /// Sends what there is about blobs, once the session has nothing else to send.
     pub(super) fn flush_blobs(&mut self, id: LinkId) {
-        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else {
+        let Some(Link {
+            session: Some(session),
+            bytes,
+            ..
+        }) = self.links.get_mut(&id)
+        else {
             return;
         };
         while let Some(frame) = session.poll_blob_frame(&*self.media.store) {
+            bytes.sent += frame.len() as u64;
             self.outputs
                 .push_back(Output::Transport(TransportCommand::Send { link: id, frame }));
         }

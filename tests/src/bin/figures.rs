@@ -14,8 +14,12 @@ use sazanami_core::signaling::{ClientMessage, PROTOCOL_VERSION, ServerMessage, T
 use sazanami_core::store::Scope;
 use sazanami_core::time::Millis;
 use sazanami_tests::{Browser, NativePeer, SOON, Site, web_root};
+use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+
+#[path = "figures/browsers.rs"]
+mod browsers;
 
 /// How much is measured.
 #[derive(Parser)]
@@ -29,24 +33,54 @@ struct Args {
     /// Idle connections to the signal server
     #[arg(long, default_value_t = 1_000)]
     connections: usize,
+    /// Events that a new browser fetches from another one
+    #[arg(long, default_value_t = 2_000)]
+    events: usize,
+    /// Measure only the last, and print it as `scripts/bench.sh` wants it
+    #[arg(long)]
+    bench: bool,
     /// Seconds that all of it may take
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 1_800)]
     limit: u64,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    println!("| figure | value |\n|---|---|");
+    if !args.bench {
+        println!("| figure | value |\n|---|---|");
+    }
     timeout(Duration::from_secs(args.limit), measure(&args))
         .await
         .context("over the time limit")?
 }
 
 async fn measure(args: &Args) -> Result<()> {
+    if args.bench {
+        let rates = browsers::sync(args.events).await?;
+        for (what, rate) in [
+            ("native to browser", rates.from_native),
+            ("browser to browser", rates.from_browser),
+        ] {
+            let figure = json!({
+                "what": format!("web peers/{}, {what}", args.events), "value": rate, "unit": "events/s",
+            });
+            println!("{figure}");
+        }
+        return Ok(());
+    }
     sizes(&web_root()?)?;
     starts_and_delivery(args.posts).await?;
     catching_up(args.missed).await?;
+    let rates = browsers::sync(args.events).await?;
+    row(
+        &format!("{} events, native peer → new browser", args.events),
+        format!("{:.0} events/s", rates.from_native),
+    );
+    row(
+        &format!("{} events, browser → new browser", args.events),
+        format!("{:.0} events/s", rates.from_browser),
+    );
     idle_connections(args.connections).await
 }
 
