@@ -37,6 +37,8 @@ fn network() -> Network {
         state,
         path,
         rtt_ms,
+        sent: 0,
+        received: 0,
     };
     let mut peers = vec![
         peer(

@@ -339,6 +339,8 @@ fn the_network_is_told_in_words_and_data() {
         state,
         path,
         rtt_ms,
+        sent: 0,
+        received: 0,
     };
     world.node.network = Network {
         signal: SignalState::Online,
