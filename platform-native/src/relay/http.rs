@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -61,7 +61,6 @@ pub(super) async fn upgraded(stream: TcpStream, peer: IpAddr) -> Option<(Socket,
         .timer(TokioTimer::new())
         .header_read_timeout(LIMIT)
         .max_buf_size(MAX_HEADERS)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = timeout(LIMIT, http).await.ok()? {
@@ -113,6 +112,7 @@ fn said(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     for name in [
         ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_ALLOW_HEADERS,
