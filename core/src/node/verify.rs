@@ -448,12 +448,12 @@ impl<S: Store> Node<S> {
         let Some((peer, person)) = self.links.get(&link).map(|link| (link.peer, link.person)) else {
             return Ok(());
         };
-        let mut known = BTreeSet::new();
-        for event in &events {
-            if self.store.known(&event.id)? != Known::No {
-                known.insert(event.id);
-            }
-        }
+        let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+        let known = self.store.known_of(&ids)?.into_iter().zip(ids);
+        let known: BTreeSet<EventId> = known
+            .filter(|(known, _)| *known != Known::No)
+            .map(|(_, id)| id)
+            .collect();
         self.verifying
             .arrived(Origin { link, peer, person }, live, events, &known);
         Ok(())
