@@ -514,6 +514,11 @@ pub trait Store {
         ids.iter().filter_map(|id| self.event(id).transpose()).collect()
     }
 
+    /// Those of these notes that are here.
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        ids.iter().filter_map(|id| self.note(id).transpose()).collect()
+    }
+
     /// One event, as it was signed.
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
 

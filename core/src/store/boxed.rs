@@ -34,6 +34,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
         (**self).events_of(ids)
     }
 
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        (**self).notes_of(ids)
+    }
+
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
         (**self).event(id)
     }

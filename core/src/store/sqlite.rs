@@ -255,6 +255,13 @@ impl Store for SqliteStore {
         events.collect::<rusqlite::Result<Vec<_>>>().context(CONTEXT)
     }
 
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        let _reading = self.connection.unchecked_transaction().context("reading notes")?;
+        ids.iter()
+            .filter_map(|id| self.note_by_id(id).transpose())
+            .collect()
+    }
+
     fn note(&self, id: &EventId) -> Result<Option<Note>, StoreError> {
         self.note_by_id(id)
     }
