@@ -26,7 +26,8 @@ for argument in "$@"; do
 done
 
 out="${SAZANAMI_BENCH:-$root/target/bench}"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/bench-build"
+product="${CARGO_TARGET_DIR:-$root/target}"
+export CARGO_TARGET_DIR="$product/bench-build"
 bin="$CARGO_TARGET_DIR/release"
 databases="$out/databases"
 figures="$out/figures.jsonl"
@@ -129,6 +130,15 @@ if [ "$web" = yes ]; then
   web_corpus=$(store corpus)
   bench/web/build.sh "$out/site" >&2
   node bench/web/run.mjs "$out/site" "$web_corpus" 20250101 "$web_events" "$kinds" "$runs" | keep
+  say "a browser that has much, and a new one"
+  (
+    export CARGO_TARGET_DIR="$product"
+    source scripts/setup.sh
+    source scripts/build.sh
+    build_web >&2
+    cargo build --quiet --workspace --exclude sazanami-web --bins
+    "$target/debug/figures" --bench --events "$web_events"
+  ) | keep
 fi
 
 "$bin/table" <"$figures" | tee "$out/table.md"

@@ -35,7 +35,7 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use nostr::prelude::{Event, Keys, Kind, PublicKey, SecretKey};
+use nostr::prelude::{Event, EventId, Keys, Kind, PublicKey, SecretKey};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -423,6 +423,15 @@ impl<S: Store> Node<S> {
         if stored.is_empty() {
             return Ok(());
         }
+        let added: Vec<EventId> = stored
+            .iter()
+            .filter(|event| event.kind == Kind::TextNote)
+            .map(|event| event.id)
+            .collect();
+        // One may have been deleted by another event of the same batch.
+        for note in self.store.notes_of(&added)? {
+            self.change(Change::NoteAdded(note));
+        }
         for event in &stored {
             self.tell(event)?;
         }
@@ -436,12 +445,7 @@ impl<S: Store> Node<S> {
 
     fn tell(&mut self, event: &Event) -> Result<(), StoreError> {
         match event.kind {
-            Kind::TextNote => {
-                // It may have been deleted by another event of the same batch.
-                if let Some(note) = self.store.note(&event.id)? {
-                    self.change(Change::NoteAdded(note));
-                }
-            }
+            Kind::TextNote => {}
             Kind::EventDeletion => {
                 for id in read_deletion(event) {
                     if self.store.note(&id)?.is_none() {

@@ -503,6 +503,21 @@ pub trait Store {
     /// When the database fails; so for every call below.
     fn known(&self, id: &EventId) -> Result<Known, StoreError>;
 
+    /// As [`Store::known`] for several, at the cost of one look.
+    fn known_of(&self, ids: &[EventId]) -> Result<Vec<Known>, StoreError> {
+        ids.iter().map(|id| self.known(id)).collect()
+    }
+
+    /// Those of these events that are here, in this order.
+    fn events_of(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        ids.iter().filter_map(|id| self.event(id).transpose()).collect()
+    }
+
+    /// Those of these notes that are here.
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        ids.iter().filter_map(|id| self.note(id).transpose()).collect()
+    }
+
     /// One event, as it was signed.
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
 

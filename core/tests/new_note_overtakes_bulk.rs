@@ -19,6 +19,7 @@ const FRAMES: u64 = (SEND_BUFFER / 2 / MAX_FRAME) as u64 + 6;
 fn pair(seed: u64, history: &[Event]) -> (Sim, PeerId, PeerId) {
     println!("seed {seed}");
     let conditions = Conditions {
+        latency: (Duration::from_millis(10), Duration::from_millis(10)),
         bandwidth: Some((1_000_000, 1_000_000)),
         ..Conditions::default()
     };

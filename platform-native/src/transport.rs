@@ -2,12 +2,13 @@
 //!
 //! [`WebRtcTransport`] keeps the send buffers' accounts and hands out events; [`link`] negotiates and watches one
 //! peer connection; [`channel`] moves frames between its data channel and the transport; [`peer`] builds peer
-//! connections; [`candidates`] keeps addresses private and tells the path.
+//! connections, on a [`runtime`] with room for bursts; [`candidates`] keeps addresses private and tells the path.
 
 mod candidates;
 mod channel;
 mod link;
 mod peer;
+mod runtime;
 
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll, Waker};

@@ -1,7 +1,6 @@
 //! What syncing costs, in memory: reconciliation alone, and whole sessions between two SQLite stores.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;

@@ -146,6 +146,12 @@ const TARGETS: &[Target] = &[
         0.8,
         "peers/local ingest",
     ),
+    target(
+        "web peers/20000, browser to browser",
+        AtLeast,
+        0.7,
+        "web ingest/ours, verified by the same worker",
+    ),
 ];
 
 fn main() -> Result<()> {

@@ -468,12 +468,12 @@ impl<S: Store> Node<S> {
                 None => return Ok(()),
             },
         };
-        let mut known = BTreeSet::new();
-        for event in &events {
-            if self.store.known(&event.id)? != Known::No {
-                known.insert(event.id);
-            }
-        }
+        let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+        let known = self.store.known_of(&ids)?.into_iter().zip(ids);
+        let known: BTreeSet<EventId> = known
+            .filter(|(known, _)| *known != Known::No)
+            .map(|(_, id)| id)
+            .collect();
         self.verifying
             .arrived(Origin { source, peer }, live, events, &known);
         Ok(())

@@ -26,6 +26,18 @@ impl<S: Store + ?Sized> Store for Box<S> {
         (**self).known(id)
     }
 
+    fn known_of(&self, ids: &[EventId]) -> Result<Vec<Known>, StoreError> {
+        (**self).known_of(ids)
+    }
+
+    fn events_of(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        (**self).events_of(ids)
+    }
+
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        (**self).notes_of(ids)
+    }
+
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
         (**self).event(id)
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use super::{
@@ -193,6 +194,8 @@ impl SqliteStore {
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // A plan is made once. Without it each bound id would make a new one, since an index is on a part of the id.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Before anything is written: space is given back page by page, without rewriting the file.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "locking_mode", LOCKING_MODE)?;
@@ -239,8 +242,31 @@ impl Store for SqliteStore {
         queries::known(&self.connection, id).context("looking up an event")
     }
 
+    fn known_of(&self, ids: &[EventId]) -> Result<Vec<Known>, StoreError> {
+        const CONTEXT: &str = "looking up events";
+        let reading = self.connection.unchecked_transaction().context(CONTEXT)?;
+        let known = ids.iter().map(|id| queries::known(&reading, id));
+        known.collect::<rusqlite::Result<Vec<_>>>().context(CONTEXT)
+    }
+
     fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        self.event_by_id(id)
+        queries::event(&self.connection, id).context("reading an event")
+    }
+
+    fn events_of(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        const CONTEXT: &str = "reading events";
+        let reading = self.connection.unchecked_transaction().context(CONTEXT)?;
+        let events = ids
+            .iter()
+            .filter_map(|id| queries::event(&reading, id).transpose());
+        events.collect::<rusqlite::Result<Vec<_>>>().context(CONTEXT)
+    }
+
+    fn notes_of(&self, ids: &[EventId]) -> Result<Vec<Note>, StoreError> {
+        let _reading = self.connection.unchecked_transaction().context("reading notes")?;
+        ids.iter()
+            .filter_map(|id| self.note_by_id(id).transpose())
+            .collect()
     }
 
     fn note(&self, id: &EventId) -> Result<Option<Note>, StoreError> {

@@ -14,9 +14,9 @@ use webrtc::peer_connection::{
     RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy,
     RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
 };
-use webrtc::runtime::TokioRuntime;
 
 use super::candidates;
+use super::runtime::RoomyRuntime;
 
 /// The channel's name and stream id, the same at both ends, so that neither has to announce it.
 const CHANNEL: (&str, u16) = ("sazanami", 0);
@@ -110,7 +110,7 @@ impl Peer {
             PeerConnectionBuilder::new()
                 .with_configuration(configuration)
                 .with_setting_engine(settings)
-                .with_runtime(Arc::new(TokioRuntime))
+                .with_runtime(Arc::new(RoomyRuntime))
                 .with_handler(Arc::new(Handler {
                     route: options.route,
                     events: sender,

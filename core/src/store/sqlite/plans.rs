@@ -24,6 +24,7 @@ const QUERIES: &[(&str, &str)] = &[
     (queries::FORGOTTEN, ""),
     (queries::VANISHED, ""),
     (queries::ENTRY, ""),
+    (queries::EVENT, "event_by_id"),
     (queries::COUNTS, ""),
     (queries::PERSON, ""),
     (queries::NAME_AND_NOTES, ""),

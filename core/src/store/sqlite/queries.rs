@@ -32,6 +32,10 @@ pub(super) const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.
     t.replies, t.thread, t.reposts, t.quotes, t.reactions
     FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
     LEFT JOIN tally t ON t.target = substr(e.id, 1, 8) WHERE e.seq = ?1";
+/// By `event_by_id` and the keys of `body` and `person`.
+pub(super) const EVENT: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data
+    FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
+    WHERE substr(e.id, 1, 8) = ?1 AND e.id = ?2";
 /// By the key of `tally`.
 pub(super) const COUNTS: &str =
     "SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1";
@@ -139,9 +143,23 @@ pub(super) fn vanished_until(db: &Connection, author: i64) -> rusqlite::Result<O
 
 /// A stored event by its place.
 pub(super) fn stored_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
-    match db.prepare_cached(ENTRY)?.query_row([seq], to_stored).optional() {
+    undamaged(db.prepare_cached(ENTRY)?.query_row([seq], to_stored))
+}
+
+/// An event by its id, without what is known about it.
+pub(super) fn event(db: &Connection, id: &EventId) -> rusqlite::Result<Option<Event>> {
+    let params = params![short(id), id.as_bytes()];
+    undamaged(
+        db.prepare_cached(EVENT)?
+            .query_row(params, |row| to_event(row, row.get(0)?)),
+    )
+}
+
+/// What is there and can be read.
+fn undamaged<T>(found: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
+    match found.optional() {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
-            tracing::error!(seq, %error, "a stored event is damaged");
+            tracing::error!(%error, "a stored event is damaged");
             Ok(None)
         }
         found => found,
@@ -278,23 +296,26 @@ fn to_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
 
 fn to_stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let seq = row.get(0)?;
-    let data = row.get_ref(6)?.as_blob()?;
-    let (signature, tags, content) = codec::decode(data)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, error.into()))?;
     Ok(Stored {
         seq,
         author: row.get(2)?,
-        body_bytes: data.len(),
-        event: Event::new(
-            id(row, 1)?,
-            key(row, 3)?,
-            Timestamp::from_secs(created_at(seq, row.get(4)?)),
-            Kind::from(row.get::<_, u16>(5)?),
-            tags,
-            content,
-            signature,
-        ),
+        body_bytes: row.get_ref(6)?.as_blob()?.len(),
+        event: to_event(row, seq)?,
         name: row.get(7)?,
         counts: to_counts(row, 8)?,
     })
+}
+
+fn to_event(row: &Row<'_>, seq: i64) -> rusqlite::Result<Event> {
+    let (signature, tags, content) = codec::decode(row.get_ref(6)?.as_blob()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, error.into()))?;
+    Ok(Event::new(
+        id(row, 1)?,
+        key(row, 3)?,
+        Timestamp::from_secs(created_at(seq, row.get(4)?)),
+        Kind::from(row.get::<_, u16>(5)?),
+        tags,
+        content,
+        signature,
+    ))
 }

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use nostr::prelude::{Event, EventId, PublicKey};
+use nostr::prelude::{Event, PublicKey};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Context;
@@ -503,11 +503,6 @@ impl SqliteStore {
                 Err(error)
             }
         }
-    }
-
-    pub(super) fn event_by_id(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        let stored = queries::stored(&self.connection, id).context("reading an event")?;
-        Ok(stored.map(|stored| stored.event))
     }
 }
 

@@ -330,14 +330,11 @@ impl Session {
     }
 
     fn needs(&mut self, ids: Vec<EventId>, env: &Env<'_>) -> Result<(), StoreError> {
-        for id in ids {
-            if self.fetching.need.len() < MAX_NEED
-                && env.store.known(&id)? == Known::No
-                && !self.refused.contains(&id)
-            {
-                self.fetching.need.push(id);
-            }
-        }
+        let room = MAX_NEED.saturating_sub(self.fetching.need.len());
+        let known = env.store.known_of(&ids)?;
+        let ids = ids.into_iter().zip(known);
+        let missing = ids.filter(|(id, known)| *known == Known::No && !self.refused.contains(id));
+        self.fetching.need.extend(missing.map(|(id, _)| id).take(room));
         Ok(())
     }
 
@@ -361,13 +358,16 @@ impl Session {
             && !self.fetching.need.is_empty()
         {
             let mut wanted = BTreeSet::new();
-            while wanted.len() < size
-                && let Some(id) = self.fetching.need.pop()
-            {
+            while wanted.len() < size && !self.fetching.need.is_empty() {
+                let need = &mut self.fetching.need;
+                let next = need.split_off(need.len().saturating_sub(size - wanted.len()));
                 // It may have come from somebody else in the meantime.
-                if env.store.known(&id)? == Known::No {
-                    wanted.insert(id);
-                }
+                let known = env.store.known_of(&next)?.into_iter();
+                let unknown = next
+                    .into_iter()
+                    .zip(known)
+                    .filter(|(_, known)| *known == Known::No);
+                wanted.extend(unknown.map(|(id, _)| id));
             }
             if !wanted.is_empty() {
                 let id = self.name("pull");

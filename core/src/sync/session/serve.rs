@@ -14,6 +14,8 @@ use crate::sync::reconcile;
 const MAX_SERVED_PULLS: usize = 8;
 /// Ids in one pull.
 const MAX_PULL_IDS: usize = super::pull::MAX_PULL;
+/// Events read from the store at once: little enough to be kept, whatever their size.
+const READ_AHEAD: usize = 16;
 /// Subscriptions to new events that a peer may have with us.
 const MAX_SUBSCRIPTIONS: usize = 4;
 /// Reconciliations that a peer may have under way with us.
@@ -26,6 +28,8 @@ const MAX_LIVE_QUEUE: usize = 5_000;
 pub(super) struct Served {
     pub(super) id: String,
     ids: VecDeque<EventId>,
+    /// The next ones, already read.
+    read: VecDeque<Event>,
 }
 
 impl Session {
@@ -57,6 +61,7 @@ impl Session {
             let pull = Served {
                 id,
                 ids: ids.into_iter().collect(),
+                read: VecDeque::new(),
             };
             if self.served.len() >= MAX_SERVED_PULLS || pull.ids.len() > MAX_PULL_IDS {
                 self.end_hostile("the peer asks for too much at once");
@@ -176,26 +181,26 @@ impl Session {
         let Some(served) = self.served.front_mut() else {
             return Ok(false);
         };
-        let name = served.id.clone();
-        if let Some(id) = served.ids.front().copied() {
-            if let Some(event) = store.event(&id)? {
-                // Content and tags are what events differ by.
-                let bytes = event.content.len() + event.tags.len() * 80 + 400;
-                if !self.rates.served.take(SERVED_BYTES, bytes, self.heard) {
-                    return Ok(false);
-                }
-                self.gossip.set_theirs(id);
-                self.say(&Message::Event {
-                    id: name,
-                    event: Box::new(event),
-                });
+        if served.read.is_empty() {
+            let most = served.ids.len().min(READ_AHEAD);
+            let ids: Vec<EventId> = served.ids.drain(..most).collect();
+            served.read = store.events_of(&ids)?.into();
+        }
+        if let Some(event) = served.read.front() {
+            // Content and tags are what events differ by.
+            let bytes = event.content.len() + event.tags.len() * 80 + 400;
+            if !self.rates.served.take(SERVED_BYTES, bytes, self.heard) {
+                return Ok(false);
             }
-            if let Some(served) = self.served.front_mut() {
-                served.ids.pop_front();
-            }
-        } else {
+        }
+        let id = served.id.clone();
+        if let Some(event) = served.read.pop_front() {
+            self.gossip.set_theirs(event.id);
+            let event = Box::new(event);
+            self.say(&Message::Event { id, event });
+        } else if served.ids.is_empty() {
             self.served.pop_front();
-            self.say(&Message::Eose(name));
+            self.say(&Message::Eose(id));
         }
         Ok(true)
     }
