@@ -121,6 +121,14 @@ impl Browser {
             .with_context(|| format!("{} is closed", self.name))
     }
 
+    /// Errors on the page's console since the last call.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn console_errors(&self) -> Result<Vec<String>> {
+        self.driver()?.console_errors().await
+    }
+
     /// Level and text of everything on the console, workers' included, since the last call or that of
     /// [`Self::console_errors`].
     ///
@@ -128,13 +136,5 @@ impl Browser {
     /// When the browser does not tell.
     pub async fn console(&self) -> Result<Vec<(String, String)>> {
         self.driver()?.console().await
-    }
-
-    /// Errors on the page's console since the last call.
-    ///
-    /// # Errors
-    /// When the browser does not tell.
-    pub async fn console_errors(&self) -> Result<Vec<String>> {
-        self.driver()?.console_errors().await
     }
 }
