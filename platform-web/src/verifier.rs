@@ -20,7 +20,7 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
     let (new, urgent) = mpsc::unbounded();
     let (old, history) = mpsc::unbounded();
     // As many jobs wait here as the node gives out: some for each worker.
-    let listener = Listener::new(&scope.clone(), "message", move |event| {
+    let listener = Listener::new(&scope, "message", move |event| {
         let message = bridge::from_js::<ToVerifier>(&event.unchecked_ref::<MessageEvent>().data());
         let lane = if message.as_ref().is_ok_and(|job| job.urgent) {
             &new

@@ -124,6 +124,14 @@ impl Browser {
             .with_context(|| format!("{} is closed", self.name))
     }
 
+    /// Errors on the page's console since the last call.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn console_errors(&self) -> Result<Vec<String>> {
+        self.driver()?.console_errors().await
+    }
+
     /// Level and text of everything on the console, workers' included, since the last call or that of
     /// [`Self::console_errors`].
     ///
@@ -142,13 +150,5 @@ impl Browser {
         let used: f64 = self.script_async(estimate, vec![]).await?;
         let limit = json!({ "origin": self.address, "quotaSize": used as u64 + bytes });
         self.driver()?.cdp("Storage.overrideQuotaForOrigin", limit).await
-    }
-
-    /// Errors on the page's console since the last call.
-    ///
-    /// # Errors
-    /// When the browser does not tell.
-    pub async fn console_errors(&self) -> Result<Vec<String>> {
-        self.driver()?.console_errors().await
     }
 }

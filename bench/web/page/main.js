@@ -57,9 +57,9 @@ async function verifying(lines) {
   await Promise.all(workers.map((worker) => worker.call('verify', lines[0])));
   const together = [];
   for (let run = 0; run < repeats; run++) {
-    const begun = performance.now();
-    await Promise.all(workers.map((worker, n) => worker.call('verify', parts[n])));
-    together.push(part.length / (performance.now() - begun) * 1e3);
+    // As above each measures without parsing; what matters is when the last one is done.
+    const times = await Promise.all(workers.map((worker, n) => worker.call('verify', parts[n])));
+    together.push(part.length / Math.max(...times) * 1e3);
   }
   figure(`web verify/ours, ${count} workers`, median(together), 'events/s');
   [...workers, theirs].forEach((client) => client.end());

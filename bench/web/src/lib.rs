@@ -101,7 +101,7 @@ impl Bench {
     /// How many events are stored.
     pub fn count(&self) -> Result<usize, String> {
         let report = self.store.report().map_err(text)?;
-        usize::try_from(report.events.count).map_err(text)
+        usize::try_from(report.events.events).map_err(text)
     }
 
     /// Lets reader 0 follow `people` of all ranks, and reader 1 the quietest `quiet`.

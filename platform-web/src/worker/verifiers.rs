@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt};
 use js_sys::Reflect;
 use sazanami_core::node::{Input, Job};
 use sazanami_core::time::Millis;
@@ -153,7 +153,7 @@ impl Verifiers {
     /// An answer that is here already.
     pub fn answered(&mut self) -> Option<Input> {
         while self.answers.is_empty()
-            && let Ok((number, said)) = self.said.try_recv()
+            && let Some(Some((number, said))) = self.said.next().now_or_never()
         {
             self.heard(number, said);
         }

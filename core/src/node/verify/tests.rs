@@ -14,6 +14,7 @@ fn notes(count: usize) -> Vec<Event> {
     let keys = Keys::generate();
     let note = |n| {
         EventBuilder::new(Kind::TextNote, format!("{n}"))
+            .custom_created_at(NOW.timestamp())
             .finalize(&keys)
             .unwrap()
     };
