@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sazanami_core::store::SqliteStore;
+use sazanami_core::store::{SqliteStore, Store};
 use sazanami_tests::{Browser, START, Site, browser_is_here, until};
 use serde_json::json;
 
@@ -46,7 +46,8 @@ async fn a_killed_browser_loses_nothing_that_was_posted() -> Result<()> {
         return Ok(());
     }
     // Every run tries other moments; SAZANAMI_TEST_SEED repeats one.
-    let seed = number("SAZANAMI_TEST_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    let seed =
+        number("SAZANAMI_TEST_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
     let rounds = number("SAZANAMI_BROWSER_KILL_ROUNDS").unwrap_or(u64::from(ROUNDS));
     println!("seed {seed}, {rounds} rounds");
     let mut random = StdRng::seed_from_u64(seed);
@@ -96,7 +97,10 @@ fn check(browser: &Browser, posted: &BTreeSet<String>, folder: &Path, round: u64
     drop(store);
     std::fs::remove_dir_all(folder)?;
     let found: BTreeSet<&str> = events.iter().map(|event| event.content.as_str()).collect();
-    let lost: Vec<_> = posted.iter().filter(|text| !found.contains(text.as_str())).collect();
+    let lost: Vec<_> = posted
+        .iter()
+        .filter(|text| !found.contains(text.as_str()))
+        .collect();
     ensure!(lost.is_empty(), "{when}: posted and lost: {lost:?}");
     Ok(())
 }

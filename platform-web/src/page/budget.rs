@@ -92,7 +92,10 @@ impl Watch {
             watch.look();
         });
         *self.later.borrow_mut() = Some(handle);
-        spawn_local(async move { drop(look.await) });
+        spawn_local(async move {
+            // Aborted, it does not look.
+            let _ = look.await;
+        });
     }
 
     fn cancel(&self) {
@@ -106,7 +109,8 @@ impl Watch {
 fn device() -> Device {
     let navigator: JsValue = window().navigator().into();
     let screen = get(&window(), "screen");
-    let sides = ["width", "height"].map(|side| screen.as_ref().and_then(|screen| get(screen, side)?.as_f64()));
+    let sides =
+        ["width", "height"].map(|side| screen.as_ref().and_then(|screen| get(screen, side)?.as_f64()));
     let connection = connection();
     let told = |name| connection.as_ref().and_then(|connection| get(connection, name));
     Device {

@@ -80,9 +80,7 @@ async fn serve(route: Route, ports: &mut Ports, guard: Option<&mut Guard>) -> En
         started: false,
         locked,
     };
-    let end = owner
-        .live(route, ports, inbox, happened, stolen(guard))
-        .await;
+    let end = owner.live(route, ports, inbox, happened, stolen(guard)).await;
     for id in owner.asked.keys() {
         ports.refuse(*id);
     }

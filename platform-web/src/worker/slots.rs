@@ -20,7 +20,9 @@ pub(super) const CONTENT: usize = 4096;
 /// # Errors
 /// In words, when the folder cannot be read, or somebody has its files.
 pub(super) async fn find(folder: &str, name: &str) -> Result<Option<OpfsFile>, String> {
-    search(folder, name).await.map_err(|error| crate::dom::describe(&error))
+    search(folder, name)
+        .await
+        .map_err(|error| crate::dom::describe(&error))
 }
 
 async fn search(folder: &str, name: &str) -> Result<Option<OpfsFile>, JsValue> {

@@ -80,6 +80,8 @@ fn name_of(path: &Path) -> Result<Option<String>> {
     File::open(path)?.take(NAME as u64).read_to_end(&mut header)?;
     let name: Vec<u8> = header.iter().copied().take_while(|byte| *byte != 0).collect();
     let padded = header.len() == NAME && header[name.len()..].iter().all(|byte| *byte == 0);
-    let name = String::from_utf8(name).ok().filter(|name| padded && !name.is_empty());
+    let name = String::from_utf8(name)
+        .ok()
+        .filter(|name| padded && !name.is_empty());
     Ok(name.filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic())))
 }

@@ -139,7 +139,8 @@ impl<'a> Pages<'a> {
         let mut offset = 0;
         let mut header = [0; 28];
         while log.read_at(offset, &mut header) == header.len() && header.starts_with(&JOURNAL_MAGIC) {
-            let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            let number =
+                |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
             let sector = u64::from(number(20));
             if !(512..=65_536).contains(&sector) {
                 return;
