@@ -56,7 +56,7 @@ async fn damage_that_is_found_in_use_is_mended_too() -> Result<()> {
     }
     browser.close().await?;
     let copy = browser.copy_database("posts.db", site.folder())?;
-    let body: usize = rusqlite::Connection::open(copy)?.query_row(
+    let body: u16 = rusqlite::Connection::open(copy)?.query_row(
         "SELECT rootpage FROM sqlite_schema WHERE name = 'body'",
         [],
         |row| row.get(0),
@@ -64,7 +64,7 @@ async fn damage_that_is_found_in_use_is_mended_too() -> Result<()> {
     browser.alter("posts.db", |bytes| {
         let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
         // Where the page is free: nowhere that there is.
-        bytes[(body - 1) * size..][1..3].fill(0xff);
+        bytes[(usize::from(body) - 1) * size..][1..3].fill(0xff);
     })?;
     browser.reopen().await?;
     browser.wait_for_timeline().await?;
@@ -91,7 +91,11 @@ async fn a_key_that_is_lost_is_said_and_not_replaced() -> Result<()> {
     }
     for _ in 0..2 {
         browser.reopen().await?;
-        browser.wait_for_text(&["secret key cannot be read"]).await?;
+        browser.wait_for_text(&["Sazanami could not start"]).await?;
+        let all: String = browser
+            .script("return document.body.textContent;", vec![])
+            .await?;
+        ensure!(all.contains("secret key cannot be read"), "{all}");
         browser.close().await?;
     }
     for name in ["identity.db", "identity-copy.db"] {

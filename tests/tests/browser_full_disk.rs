@@ -1,9 +1,11 @@
 //! A browser that gives no more room: others' posts are refused, the own are kept, and the person is told.
 #![allow(clippy::unwrap_used)]
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rand::RngExt;
+use sazanami_core::store::{SqliteStore, Store};
 use sazanami_tests::{Browser, NativePeer, START, Site, browser_is_here, until};
+use serde_json::json;
 
 #[path = "../../core/tests/integrity/check.rs"]
 mod integrity;
@@ -12,6 +14,16 @@ mod integrity;
 const WORD: &str = "波";
 /// What the browser may still store: some hundred notes with what is kept beside them.
 const ROOM: u64 = 400_000;
+
+/// Posts, and ends when the page says that it is posted: it clears the field.
+const POST: &str = "
+    const [text, done] = arguments;
+    const field = document.querySelector('.compose textarea');
+    field.value = text;
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    setTimeout(() => field.form.requestSubmit(), 50);
+    const look = () => document.querySelector('.compose textarea') === field ? setTimeout(look, 10) : done();
+    look();";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_own_posts_are_kept_when_others_find_no_room() -> Result<()> {
@@ -41,18 +53,27 @@ async fn the_own_posts_are_kept_when_others_find_no_room() -> Result<()> {
             .then_some(()))
     })
     .await?;
-    for n in 0..5 {
-        browser.post(&format!("own {n} in spite of that {WORD}")).await?;
+    let own: Vec<String> = (0..5)
+        .map(|n| format!("own {n} in spite of that {WORD}"))
+        .collect();
+    for text in &own {
+        let _: Option<()> = browser.script_async(POST, vec![json!(text)]).await?;
     }
     browser.close().await?;
     let folder = site.folder().join("copy");
     std::fs::create_dir_all(&folder)?;
-    integrity::check(&browser.copy_database("posts.db", &folder)?, WORD, "full");
-    browser.reopen().await?;
-    for n in 0..5 {
-        browser
-            .wait_for_note(&format!("own {n} in spite of that"))
-            .await?;
+    let database = browser.copy_database("posts.db", &folder)?;
+    integrity::check(&database, WORD, "full");
+    let events = SqliteStore::open(&database)?.events_after(None, usize::MAX)?;
+    let found: Vec<&str> = events.iter().map(|event| event.content.as_str()).collect();
+    for text in &own {
+        ensure!(found.contains(&text.as_str()), "{text} is lost");
     }
-    Ok(())
+    let posted = peer.notes().await?.len();
+    ensure!(
+        found.iter().filter(|text| text.len() > 1000).count() < posted,
+        "others' are refused"
+    );
+    browser.reopen().await?;
+    browser.wait_for_timeline().await
 }
