@@ -100,7 +100,7 @@ async fn a_key_that_is_lost_is_said_and_not_replaced() -> Result<()> {
     }
     for name in ["identity.db", "identity-copy.db"] {
         browser.alter(name, |bytes| {
-            assert!(bytes.iter().all(|byte| *byte == 7), "it is as it was")
+            assert!(bytes.iter().all(|byte| *byte == 7), "it is as it was");
         })?;
     }
     Ok(())
