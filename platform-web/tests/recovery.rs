@@ -118,7 +118,7 @@ async fn a_key_that_cannot_be_read_is_an_error_and_stays() {
         assert!(TwinVault::open(&pool, NAMES, None).is_err());
     }
     pool.alter(NAMES[1], &mut |bytes| {
-        assert!(*bytes == damaged, "it is as it was")
+        assert!(*bytes == damaged, "it is as it was");
     })
     .await
     .expect("a closed file");

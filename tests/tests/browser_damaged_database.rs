@@ -35,7 +35,14 @@ async fn damaged_posts_come_back_and_the_person_is_told() -> Result<()> {
     Ok(())
 }
 
-/// Opening a database does not look at all of it.
+/// Posts, and does not wait for what becomes of it.
+const POST: &str = "
+    const field = document.querySelector('.compose textarea');
+    field.value = 'finds the damage';
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    setTimeout(() => field.form.requestSubmit(), 50);";
+
+/// Opening a database does not look at all of it, and reading does not look at what only writing needs.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_that_is_found_in_use_is_mended_too() -> Result<()> {
     if !browser_is_here() {
@@ -48,15 +55,20 @@ async fn damage_that_is_found_in_use_is_mended_too() -> Result<()> {
         browser.post(&format!("note {n}")).await?;
     }
     browser.close().await?;
-    // The schema is whole, so the database opens; everything else is damaged in its head, and the rows can be read.
+    let copy = browser.copy_database("posts.db", site.folder())?;
+    let body: u16 = rusqlite::Connection::open(copy)?.query_row(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'body'",
+        [],
+        |row| row.get(0),
+    )?;
     browser.alter("posts.db", |bytes| {
-        for page in bytes.chunks_mut(8192).skip(1) {
-            page[1..3].fill(0xff);
-            page[5..7].fill(0);
-            page[7] = 0xff;
-        }
+        let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+        // Where the page is free: nowhere that there is.
+        bytes[(usize::from(body) - 1) * size..][1..3].fill(0xff);
     })?;
     browser.reopen().await?;
+    browser.wait_for_timeline().await?;
+    let _: Option<()> = browser.script(POST, vec![]).await?;
     browser.wait_for_text(&TOLD).await?;
     for n in 0..3 {
         browser.wait_for_note(&format!("note {n}")).await?;
@@ -79,12 +91,16 @@ async fn a_key_that_is_lost_is_said_and_not_replaced() -> Result<()> {
     }
     for _ in 0..2 {
         browser.reopen().await?;
-        browser.wait_for_text(&["secret key cannot be read"]).await?;
+        browser.wait_for_text(&["Sazanami could not start"]).await?;
+        let all: String = browser
+            .script("return document.body.textContent;", vec![])
+            .await?;
+        ensure!(all.contains("secret key cannot be read"), "{all}");
         browser.close().await?;
     }
     for name in ["identity.db", "identity-copy.db"] {
         browser.alter(name, |bytes| {
-            assert!(bytes.iter().all(|byte| *byte == 7), "it is as it was")
+            assert!(bytes.iter().all(|byte| *byte == 7), "it is as it was");
         })?;
     }
     Ok(())

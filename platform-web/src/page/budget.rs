@@ -92,7 +92,10 @@ impl Watch {
             watch.look();
         });
         *self.later.borrow_mut() = Some(handle);
-        spawn_local(async move { drop(look.await) });
+        spawn_local(async move {
+            // Aborted, it does not look.
+            let _ = look.await;
+        });
     }
 
     fn cancel(&self) {

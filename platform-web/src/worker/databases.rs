@@ -173,7 +173,8 @@ pub(super) async fn open(mending: impl Fn() + 'static) -> Result<Databases, Open
     };
     pool.mending = Box::new(mending);
     let (store, _) = mend::open(&mut pool, POSTS, now()).await.map_err(failed)?;
-    let owner = store.setting(OWNER).map_err(failed)?;
+    // Damage that shows here is found by the node too, which ends for it.
+    let owner = store.setting(OWNER).ok().flatten();
     let vault = TwinVault::open(&pool, IDENTITY, owner.as_deref()).map_err(failed)?;
     let blobs = take_media().await?;
     Ok(Databases {

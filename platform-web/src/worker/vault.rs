@@ -87,8 +87,9 @@ impl TwinVault {
         }
         let mut files = Vec::new();
         for (name, found) in names.into_iter().zip(found) {
+            let found = found.ok().flatten();
             let file = match &keys {
-                Some(keys) if found.ok().flatten().as_ref() != Some(keys) => {
+                Some(keys) if found.as_ref() != Some(keys) => {
                     tracing::warn!(name, "the secret key comes from its other place");
                     renewed(pool, name, keys)
                 }
