@@ -22,7 +22,6 @@ const QUERIES: &[(&str, &str)] = &[
     (queries::IS_TOMBSTONED, ""),
     (queries::LATEST, ""),
     (queries::FORGOTTEN, ""),
-    (queries::VANISHED, ""),
     (queries::ENTRY, ""),
     (queries::COUNTS, ""),
     (queries::PERSON, ""),
@@ -61,7 +60,7 @@ const QUERIES: &[(&str, &str)] = &[
     (room::UNUSED, "INTEGER PRIMARY KEY (rowid>?)"),
     (room::AFTER, "INTEGER PRIMARY KEY (rowid>?)"),
     (people::FIND, ""),
-    (people::RING_AND_USE, ""),
+    (people::STANDING, ""),
 ];
 
 /// Writes that look for rows first.
