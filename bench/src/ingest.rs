@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use nostr::prelude::{Event, Keys};
 use sazanami_core::corpus::Plan;
-use sazanami_core::social::follows_event;
-use sazanami_core::store::{self, Put, Store};
+use sazanami_core::social::{Ring, follows_event};
+use sazanami_core::store::{self, Budget, Put, Store};
 use sazanami_core::time::Millis;
 
 /// Events in a transaction: what a session pulls at once.
@@ -62,6 +62,8 @@ impl Readers {
 /// # Errors
 /// When the store fails or an event is refused.
 pub fn verified(store: &mut impl Store, events: &[Event], now: Millis) -> Result<usize> {
+    // A million events of strangers are more than a device keeps of them.
+    store.set_budget(Ring::Stranger, Budget::UNLIMITED)?;
     let batches: Vec<&[Event]> = events.chunks(BATCH).collect();
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from);

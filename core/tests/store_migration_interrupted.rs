@@ -18,6 +18,8 @@ mod integrity;
 const DATABASE: &str = "SAZANAMI_TEST_MIGRATE_DATABASE";
 const NOTES: u64 = 2_000;
 const KILLS: u32 = 20;
+/// The version of today.
+const CURRENT: usize = 3;
 const WORD: &str = "波";
 
 /// Events as version 1 had stored them: one note deleted, the rest there.
@@ -155,7 +157,7 @@ fn a_killed_update_is_done_again() {
     assert!(run(&path).wait().unwrap().success());
     let whole = begun.elapsed();
     is_whole(&path, &events, &deleted, "undisturbed");
-    let mut versions = [0; 2];
+    let mut versions = [0; CURRENT];
     for kill in 0..KILLS {
         let path = copy_of(&original, folder.path());
         let mut child = run(&path);
@@ -165,12 +167,12 @@ fn a_killed_update_is_done_again() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let found = version(&path);
-        assert!((1..=2).contains(&found), "kill {kill}: version {found}");
-        versions[found as usize - 1] += 1;
+        let found = usize::try_from(version(&path)).unwrap();
+        assert!((1..=CURRENT).contains(&found), "kill {kill}: version {found}");
+        versions[found - 1] += 1;
         is_whole(&path, &events, &deleted, &format!("kill {kill}"));
     }
-    println!("{} kills left version 1, {} version 2", versions[0], versions[1]);
+    println!("kills that left each version: {versions:?}");
     assert!(versions[0] > 0, "some kills came in time");
 }
 
@@ -190,10 +192,10 @@ fn an_update_without_room_leaves_the_old_version() {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, "max_page_count", pages + more).unwrap();
         match SqliteStore::new(db) {
-            Ok(_) => assert_eq!(version(&path), 2, "{more} pages more"),
+            Ok(_) => assert_eq!(version(&path), CURRENT as i64, "{more} pages more"),
             Err(error) => {
                 assert!(error.full && !error.damaged, "{more} pages more: {error}");
-                assert_eq!(version(&path), 1, "{more} pages more");
+                assert!(version(&path) < CURRENT as i64, "{more} pages more");
                 refused += 1;
             }
         }

@@ -34,7 +34,7 @@ pub(super) trait Tables {
     fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError>;
 
     /// Keeps that everything of the author up to `until` is to be forgotten (a later moment wins), and retires what is
-    /// stored of it, but for deletions and vanish requests.
+    /// stored of it, but for deletions and vanish requests; of very much, the rest by and by.
     fn vanish_until(&mut self, author: &PublicKey, until: u64) -> Result<(), StoreError>;
 
     /// The latest version ever verified of a replaceable event, stored or deleted.

@@ -62,6 +62,9 @@ const LOCKING_MODE: &str = if cfg!(target_arch = "wasm32") {
 };
 /// Bounds what a large batch leaves of the log on the disk, in bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 16 * 1024 * 1024;
+/// Pages of the log after which they are moved into the file: as many as that. A batch of 500 events touches some
+/// thousand, mostly those of the batch before: the longer it waits, the fewer times each is moved and synced.
+const LOG_PAGES: i64 = 4_096;
 
 /// Of pages in memory, in KiB: the inner pages of the indices of a million events. The browser's build has its own.
 const CACHE_KIB: i64 = 32 * 1024;
@@ -202,6 +205,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A database in memory stays in mode "memory".
     connection.pragma_update(None, "journal_mode", JOURNAL_MODE)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // Synced at every commit: what `put` reported survives the process and the power.
     connection.pragma_update(None, "synchronous", "FULL")?;
     if !cfg!(target_arch = "wasm32") {

@@ -106,10 +106,13 @@ impl Search {
         quoted.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Whether a note has everything that is looked for.
-    pub(super) fn matches(&self, content: &str, hashtags: &[String]) -> bool {
-        if !self.tags.iter().all(|tag| hashtags.contains(tag)) {
-            return false;
+    /// Whether a note has everything that is looked for. Its hashtags are read only when they matter.
+    pub(super) fn matches(&self, content: &str, hashtags: impl FnOnce() -> Vec<String>) -> bool {
+        if !self.tags.is_empty() {
+            let hashtags = hashtags();
+            if !self.tags.iter().all(|tag| hashtags.contains(tag)) {
+                return false;
+            }
         }
         let folded = fold(content);
         let (mut words, mut runs) = (vec![false; self.words.len()], vec![false; self.runs.len()]);
@@ -231,7 +234,7 @@ mod tests {
             .expression()
             .split(" AND ")
             .all(|wanted| entries.split(' ').any(|entry| entry == wanted.trim_matches('"')));
-        let matches = search.matches(text, &tags);
+        let matches = search.matches(text, || tags.clone());
         assert!(
             indexed || !matches,
             "the index finds all that matches: {search:?} in {entries:?}"

@@ -69,7 +69,7 @@ impl MemoryStore {
             return Page::default();
         };
         self.notes(before, limit, |held| {
-            search.matches(&held.event.content, &held.references.hashtags)
+            search.matches(&held.event.content, || held.references.hashtags.clone())
         })
     }
 

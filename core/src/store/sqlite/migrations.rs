@@ -8,7 +8,7 @@ use crate::store::StoreError;
 mod version_1;
 
 /// Version n is reached by the n-th script. A script that was released is never changed.
-const SCRIPTS: [Step<'static>; 2] = [
+const SCRIPTS: [Step<'static>; 3] = [
     Step {
         script: include_str!("migrations/001_init.sql"),
         carry_over: None,
@@ -16,6 +16,10 @@ const SCRIPTS: [Step<'static>; 2] = [
     Step {
         script: include_str!("migrations/002_engine.sql"),
         carry_over: Some(version_1::carry_over),
+    },
+    Step {
+        script: include_str!("migrations/003_scale.sql"),
+        carry_over: None,
     },
 ];
 const CONTEXT: &str = "updating the database";

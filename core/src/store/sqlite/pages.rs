@@ -12,9 +12,8 @@ use super::queries::{self, Stored, number};
 use crate::social::{self, References, read_follows, read_mutes};
 use crate::store::{Cursor, Note, Page, Repost, StoreError};
 
-/// Rows that are looked at for one page at most; muted people may have written all of them. The page then goes on from
-/// there.
-const MAX_LOOKED_AT: usize = 5_000;
+/// Rows that are looked at for one page at most; muted people may have written all of them.
+pub(super) const MAX_LOOKED_AT: usize = 5_000;
 /// Rows of everybody's timeline that are looked at, per followed person, before each one's own notes are gone through:
 /// cheap where they write much of what there is, in vain where they write little.
 const SCAN_PER_PERSON: usize = 4;
@@ -54,6 +53,8 @@ pub(super) struct Walk {
     pub(super) limit: usize,
     /// Places asked for at once, at least: more than a page where many are not what is wanted.
     pub(super) at_once: usize,
+    /// Places that are looked at, at most; the page then ends early, and the next one goes on from there.
+    pub(super) most: usize,
     pub(super) muting: Muting,
 }
 
@@ -197,6 +198,7 @@ impl SqliteStore {
             from,
             limit,
             at_once: 0,
+            most: MAX_LOOKED_AT,
             muting,
         };
         self.walk(walk, next, |_| true)
@@ -230,7 +232,7 @@ impl SqliteStore {
                     }
                     notes.push(note);
                 }
-                if looked_at >= MAX_LOOKED_AT {
+                if looked_at >= walk.most {
                     let next = Some(cursor);
                     return Ok(Page { notes, next });
                 }

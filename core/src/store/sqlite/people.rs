@@ -21,7 +21,9 @@ const STRANGERS_SHARE: u64 = 8;
 
 pub(super) const FIND: &str = "SELECT no FROM person WHERE key = ?1";
 pub(super) const ADD: &str = "INSERT INTO person (key) VALUES (?1)";
-pub(super) const RING_AND_USE: &str = "SELECT ring, bytes + memory FROM person WHERE no = ?1";
+/// By the keys of both tables.
+pub(super) const STANDING: &str = "SELECT p.ring, p.bytes + p.memory, v.until FROM person p
+    LEFT JOIN vanished v ON v.author = p.no WHERE p.no = ?1";
 pub(super) const USED: &str =
     "SELECT ring, sum(events), sum(bytes) FROM person WHERE events > 0 GROUP BY ring";
 pub(super) const BUDGETS: &str = "SELECT ring, events, bytes, age FROM budget";
@@ -44,14 +46,34 @@ pub(super) const REFRESH_RINGS: [&str; 5] = [
     "UPDATE person SET ring = 0 WHERE no = ?1",
 ];
 
+/// What decides whether somebody's events are taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) ring: Ring,
+    /// What is stored and remembered of them.
+    bytes: u64,
+    /// Up to when everything of theirs is to be forgotten.
+    pub(super) vanished: Option<u64>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            ring: Ring::Stranger,
+            bytes: 0,
+            vanished: None,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct People {
     pub(super) me: Option<(PublicKey, i64)>,
     /// This database's own random number.
     pub(super) salt: u64,
-    /// Rows of `gone`.
-    pub(super) gone: u32,
+    /// Rows of `gone`, once they were counted.
+    gone: Option<u32>,
     numbers: RefCell<HashMap<PublicKey, i64>>,
     stale_rings: Cell<bool>,
     mutes: RefCell<Option<Mutes>>,
@@ -63,30 +85,40 @@ pub(super) struct People {
 impl People {
     /// Reads what is kept in memory.
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let gone = db.query_row(COUNT_GONE, [], |row| row.get(0))?;
         // A full disk does not keep the store from opening.
         let _ = db.execute(MAKE_SALT, []);
         let salt: Option<String> = db.query_row(SALT, [], |row| row.get(0)).optional()?;
         let salt: Option<i64> = salt.and_then(|salt| salt.parse().ok());
         Ok(Self {
             salt: salt.unwrap_or_default().cast_unsigned(),
-            gone,
             stale_rings: Cell::new(true),
             ..Self::default()
         })
     }
 
     /// A transaction was rolled back: what it put in memory is not true.
-    pub(super) fn forget(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn forget(&mut self) {
         *self = Self {
             me: self.me,
             salt: self.salt,
-            gone: db.query_row(COUNT_GONE, [], |row| row.get(0))?,
             stale_rings: self.stale_rings.clone(),
             private_mutes: std::mem::take(&mut self.private_mutes),
             ..Self::default()
         };
-        Ok(())
+    }
+
+    /// Rows of `gone`: counted when the first one comes, not while somebody waits for the first page.
+    pub(super) fn gone(&mut self, db: &Connection) -> rusqlite::Result<u32> {
+        if let Some(gone) = self.gone {
+            return Ok(gone);
+        }
+        let counted = db.query_row(COUNT_GONE, [], |row| row.get(0))?;
+        self.gone = Some(counted);
+        Ok(counted)
+    }
+
+    pub(super) fn set_gone(&mut self, rows: u32) {
+        self.gone = Some(rows);
     }
 
     pub(super) fn find(&self, db: &Connection, key: &PublicKey) -> rusqlite::Result<Option<i64>> {
@@ -145,18 +177,25 @@ impl People {
     /// A follow list changed: those of the own and of followed people say who is near.
     pub(super) fn follows_changed(&self, db: &Connection, author: i64) -> rusqlite::Result<()> {
         let near = |ring| ring < Ring::RoomMember;
-        if author == self.my_number() || near(self.ring_and_use(db, author)?.0) {
+        if author == self.my_number() || near(self.standing(db, author)?.ring) {
             self.rings_are_stale();
         }
         Ok(())
     }
 
-    fn ring_and_use(&self, db: &Connection, person: i64) -> rusqlite::Result<(Ring, u64)> {
+    /// How somebody stands here.
+    pub(super) fn standing(&self, db: &Connection, person: i64) -> rusqlite::Result<Standing> {
         let found = db
-            .prepare_cached(RING_AND_USE)?
-            .query_row([person], |row| Ok((ring(row.get(0)?), unsigned(row, 1)?)))
+            .prepare_cached(STANDING)?
+            .query_row([person], |row| {
+                Ok(Standing {
+                    ring: ring(row.get(0)?),
+                    bytes: unsigned(row, 1)?,
+                    vanished: row.get::<_, Option<i64>>(2)?.map(i64::unsigned_abs),
+                })
+            })
             .optional()?;
-        Ok(found.unwrap_or((Ring::Stranger, 0)))
+        Ok(found.unwrap_or_default())
     }
 
     /// Brings `person.ring` up to date.
@@ -216,15 +255,9 @@ impl People {
 
     // Room
 
-    /// Whether more of a person may be stored.
-    pub(super) fn has_room(&self, db: &Connection, key: &PublicKey) -> rusqlite::Result<bool> {
-        if self.is_me(key) {
-            return Ok(true);
-        }
-        let (ring, own) = match self.find(db, key)? {
-            Some(number) => self.ring_and_use(db, number)?,
-            None => (Ring::Stranger, 0),
-        };
+    /// Whether more of somebody else who stands so may be stored.
+    pub(super) fn has_room(&self, db: &Connection, standing: Standing) -> rusqlite::Result<bool> {
+        let Standing { ring, bytes: own, .. } = standing;
         let budget = self.budget(db, ring)?;
         let used = self.usage(db, ring)?;
         let within =

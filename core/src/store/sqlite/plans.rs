@@ -22,7 +22,6 @@ const QUERIES: &[(&str, &str)] = &[
     (queries::IS_TOMBSTONED, ""),
     (queries::LATEST, ""),
     (queries::FORGOTTEN, ""),
-    (queries::VANISHED, ""),
     (queries::ENTRY, ""),
     (queries::EVENT, "event_by_id"),
     (queries::COUNTS, ""),
@@ -69,7 +68,7 @@ const QUERIES: &[(&str, &str)] = &[
     (find::OF_TAG, "(hash=? AND seq>? AND seq<?)"),
     (find::LATEST_OF, "(author=? AND kind=?)"),
     (people::FIND, ""),
-    (people::RING_AND_USE, ""),
+    (people::STANDING, ""),
 ];
 
 /// Writes that look for rows first.

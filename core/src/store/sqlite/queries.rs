@@ -25,8 +25,6 @@ pub(super) const LATEST: &str =
 /// By the key of `forgotten`.
 pub(super) const FORGOTTEN: &str =
     "SELECT until FROM forgotten WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
-/// By the key of `vanished`.
-pub(super) const VANISHED: &str = "SELECT until FROM vanished WHERE author = ?1";
 /// By the keys of `event`, `body`, `person`, and that of `tally`.
 pub(super) const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data, p.name,
     t.replies, t.thread, t.reposts, t.quotes, t.reactions
@@ -132,12 +130,6 @@ pub(super) fn forgotten_until(
             params![author, address.kind.as_u16(), address.identifier],
             |row| unsigned(row, 0),
         )
-        .optional()
-}
-
-pub(super) fn vanished_until(db: &Connection, author: i64) -> rusqlite::Result<Option<u64>> {
-    db.prepare_cached(VANISHED)?
-        .query_row([author], |row| unsigned(row, 0))
         .optional()
 }
 

@@ -3,8 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use nostr::prelude::{Event, PublicKey};
-use rusqlite::{Connection, TransactionBehavior, params};
+use nostr::prelude::{Event, EventId, PublicKey};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::error::Context;
 use super::people::ring;
@@ -34,6 +34,9 @@ const PEOPLE_AT_ONCE: usize = 2_000;
 
 /// A range of the key of `expiry`.
 pub(super) const EXPIRED: &str = "SELECT seq FROM expiry WHERE at <= ?1 LIMIT ?2";
+/// Somebody of whom there was too much, by the keys of both tables.
+pub(super) const VANISHING: &str =
+    "SELECT v.author, v.until FROM vanishing CROSS JOIN vanished v USING (author) LIMIT 1";
 /// The end of a range of `person_by_use`.
 pub(super) const HEAVIEST: &str = "SELECT no, bytes FROM person WHERE ring = ?1 AND no <> ?2 AND events > 0
     ORDER BY bytes DESC LIMIT ?3";
@@ -58,10 +61,11 @@ pub(super) const UNUSED: &str =
 pub(super) const REMEMBERED: &str =
     "SELECT no, memory FROM person WHERE events = 0 AND ring = 5 AND memory > 0 AND no <> ?1";
 /// Each by the key of its table.
-const FORGET_STRANGER: [&str; 5] = [
+const FORGET_STRANGER: [&str; 6] = [
     "DELETE FROM latest WHERE author = ?1",
     "DELETE FROM forgotten WHERE author = ?1",
     "DELETE FROM vanished WHERE author = ?1",
+    "DELETE FROM vanishing WHERE author = ?1",
     "DELETE FROM tombstone WHERE author = ?1",
     "UPDATE person SET memory = 0 WHERE no = ?1",
 ];
@@ -90,6 +94,7 @@ impl SqliteStore {
         let expired = self.expired(now)?;
         let mut more = expired.len() >= MAX_DROPPED;
         self.drop_events(&expired)?;
+        more = more || self.go_on_vanishing()?;
         for ring in Ring::ALL {
             if ring != Ring::Me && !more {
                 let old = self.drop_old(ring, now)?;
@@ -106,6 +111,20 @@ impl SqliteStore {
         let params = params![seconds(now.0 / 1000), number(MAX_DROPPED)];
         let rows = statement.query_map(params, |row| row.get(0));
         rows.and_then(Iterator::collect).context(CONTEXT)
+    }
+
+    /// Goes on removing what somebody has who vanished; true when there is more, of them or of others.
+    fn go_on_vanishing(&mut self) -> Result<bool, StoreError> {
+        let found = {
+            let mut statement = self.connection.prepare_cached(VANISHING).context(CONTEXT)?;
+            let row = statement.query_row([], |row| Ok((row.get(0)?, unsigned(row, 1)?)));
+            row.optional().context(CONTEXT)?
+        };
+        let Some((person, until)) = found else {
+            return Ok(false);
+        };
+        self.write(|writer| writer.vanish_some(person, until))?;
+        Ok(true)
     }
 
     /// Drops what is past the ring's age, of some people at a time; true when there are more.
@@ -499,7 +518,7 @@ impl SqliteStore {
                 Ok(answer)
             }
             Err(error) => {
-                self.people.forget(&self.connection).context(CONTEXT)?;
+                self.people.forget();
                 Err(error)
             }
         }

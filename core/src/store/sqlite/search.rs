@@ -15,6 +15,9 @@ use crate::store::{Cursor, FoundPerson, Page, StoreError};
 const CONTEXT: &str = "searching";
 /// Notes asked of the index at once, more than a page: some are not what was looked for.
 const AT_ONCE: usize = 100;
+/// Of which so many are looked at for one page: whoever looks for what hides behind a frequent beginning gets short pages,
+/// not a slow one.
+const MAX_LOOKED_AT: usize = 1_000;
 /// Longest text that is searched for, in bytes.
 const MAX_TEXT: usize = 400;
 
@@ -43,12 +46,13 @@ impl SqliteStore {
             from: before.map_or(Ok(i64::MAX), |before| self.place_of(before))?,
             limit,
             at_once: AT_ONCE,
+            most: MAX_LOOKED_AT,
             muting: Muting::LeftOut,
         };
         self.walk(
             walk,
             |before, many| places(&self.connection, NOTES, params![expression, before, number(many)]),
-            |event| search.matches(&event.content, &References::of(event).hashtags),
+            |event| search.matches(&event.content, || References::of(event).hashtags),
         )
     }
 

@@ -1,12 +1,13 @@
 //! What is written: the rules' tables in SQL, within a transaction.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use nostr::prelude::{Event, EventId, Kind, PublicKey};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::error::Context;
-use super::people::People;
+use super::people::{People, Standing};
 use super::queries::{self, Stored, number, seconds, short};
 use super::tags::{self, Tags};
 use super::{codec, place};
@@ -19,6 +20,8 @@ const CONTEXT: &str = "storing an event";
 const MAX_QUERIES: usize = 500;
 /// Ids that are remembered as not wanted: 9 bytes each.
 const MAX_GONE: u32 = 300_000;
+/// Events of somebody who vanished that one transaction removes: about 50 ms of work.
+const MAX_VANISHED: usize = 1_000;
 /// What an event takes besides its body: its row and its index entries, about.
 const ROW_BYTES: usize = 120;
 /// What a deleted id or address takes that is remembered.
@@ -79,10 +82,12 @@ pub(super) const SET_FORGOTTEN: &str =
     ON CONFLICT (author, kind, identifier) DO UPDATE SET until = max(until, excluded.until)";
 pub(super) const SET_VANISHED: &str = "INSERT INTO vanished (author, until) VALUES (?1, ?2)
     ON CONFLICT (author) DO UPDATE SET until = max(until, excluded.until)";
-/// A range of `event_by_author` for each class.
+pub(super) const SET_VANISHING: &str = "INSERT OR IGNORE INTO vanishing (author) VALUES (?1)";
+pub(super) const HAS_VANISHED: &str = "DELETE FROM vanishing WHERE author = ?1";
+/// Ranges of `event_by_author` for each class.
 pub(super) const EVENTS_UNTIL: &str =
-    "SELECT id FROM event WHERE author = ?1 AND class IN (0, 1, 2) AND seq < ?2
-    AND kind NOT IN (5, 62)";
+    "SELECT seq FROM event WHERE author = ?1 AND class IN (0, 1, 2) AND seq < ?2
+    AND kind NOT IN (5, 62) AND (moved IS NULL OR moved <= ?3) LIMIT ?4";
 pub(super) const SET_NAME: &str = "UPDATE person SET name = ?2 WHERE no = ?1";
 pub(super) const INSERT_FOLLOW: &str =
     "INSERT INTO follow (follower, position, followed) VALUES (?1, ?2, ?3)";
@@ -116,6 +121,13 @@ struct Delta {
     memory: i64,
 }
 
+/// What the search's index is to forget of a place, and what it is to learn.
+#[derive(Debug, Default)]
+struct Words {
+    gone: Option<String>,
+    new: Option<String>,
+}
+
 /// A transaction that the caller commits after [`Writer::finish`].
 pub(super) struct Writer<'a> {
     pub(super) db: &'a Connection,
@@ -126,8 +138,10 @@ pub(super) struct Writer<'a> {
     used: HashMap<i64, Delta>,
     kinds: BTreeMap<u16, Delta>,
     tallies: BTreeMap<[u8; 8], [i64; 5]>,
-    /// Written in ascending order, as the index takes it at once.
-    words: BTreeMap<i64, String>,
+    /// Written in ascending order: the index makes a part of itself of every step back.
+    words: BTreeMap<i64, Words>,
+    /// Of those who were met: what they use is written at the end, so it stays true.
+    standings: RefCell<HashMap<i64, Standing>>,
 }
 
 impl<'a> Writer<'a> {
@@ -141,13 +155,19 @@ impl<'a> Writer<'a> {
             kinds: BTreeMap::new(),
             tallies: BTreeMap::new(),
             words: BTreeMap::new(),
+            standings: RefCell::default(),
         }
     }
 
     /// Writes what was added up.
     pub(super) fn finish(mut self) -> Result<Changes, StoreError> {
-        for (seq, text) in std::mem::take(&mut self.words) {
-            self.run(INSERT_WORDS, params![seq, text])?;
+        for (seq, Words { gone, new }) in std::mem::take(&mut self.words) {
+            if let Some(text) = gone {
+                self.run(DELETE_WORDS, params![seq, text])?;
+            }
+            if let Some(text) = new {
+                self.run(INSERT_WORDS, params![seq, text])?;
+            }
         }
         for (target, [replies, thread, reposts, quotes, reactions]) in std::mem::take(&mut self.tallies) {
             if [replies, thread, reposts, quotes, reactions] == [0; 5] {
@@ -202,6 +222,18 @@ impl<'a> Writer<'a> {
 
     pub(super) fn person(&mut self, key: &PublicKey) -> Result<i64, StoreError> {
         self.people.number(self.db, key).context(CONTEXT)
+    }
+
+    fn standing(&self, key: &PublicKey) -> Result<Standing, StoreError> {
+        let Some(person) = self.known_person(key)? else {
+            return Ok(Standing::default());
+        };
+        if let Some(standing) = self.standings.borrow().get(&person) {
+            return Ok(*standing);
+        }
+        let standing = self.people.standing(self.db, person).context(CONTEXT)?;
+        self.standings.borrow_mut().insert(person, standing);
+        Ok(standing)
     }
 
     fn changed(&mut self, query: Query) {
@@ -261,8 +293,8 @@ impl<'a> Writer<'a> {
                 self.run(INSERT_HASHTAG, params![tag, seq])?;
                 self.changed(Query::Hashtag(tag.clone()));
             }
-            self.words
-                .insert(seq, words::index(&event.content, &references.hashtags));
+            let text = words::index(&event.content, &references.hashtags);
+            self.words.entry(seq).or_default().new = Some(text);
         }
         if self.tags != Tags::No {
             tags::run(self.db, tags::INSERT_TAG, self.people.salt, event, seq)?;
@@ -290,9 +322,9 @@ impl<'a> Writer<'a> {
                 self.run(DELETE_HASHTAG, params![tag, seq])?;
                 self.changed(Query::Hashtag(tag.clone()));
             }
-            if self.words.remove(&seq).is_none() {
-                let text = words::index(&event.content, &references.hashtags);
-                self.run(DELETE_WORDS, params![seq, text])?;
+            let words = self.words.entry(seq).or_default();
+            if words.new.take().is_none() {
+                words.gone = Some(words::index(&event.content, &references.hashtags));
             }
         }
         if self.tags != Tags::No {
@@ -412,6 +444,9 @@ impl<'a> Writer<'a> {
 
     /// A note stands wherever somebody reposted it, perhaps before it came.
     fn reposters_changed(&mut self, note: &EventId) -> Result<(), StoreError> {
+        if self.changes.queries.contains(&Query::Everything) {
+            return Ok(());
+        }
         let people: Vec<PublicKey> = {
             let mut statement = self.db.prepare_cached(REPOSTERS).context(CONTEXT)?;
             let params = params![short(note), Link::Repost as i64, number(MAX_QUERIES)];
@@ -444,10 +479,34 @@ impl<'a> Writer<'a> {
         self.used.entry(author).or_default().memory += number(bytes);
     }
 
+    /// Removes what a person who vanished has from before that moment, a bounded amount at a time; true when there is more,
+    /// which tidying goes on with.
+    pub(super) fn vanish_some(&mut self, person: i64, until: u64) -> Result<bool, StoreError> {
+        let old: Vec<i64> = {
+            let mut statement = self.db.prepare_cached(EVENTS_UNTIL).context(CONTEXT)?;
+            // One that stands earlier than it says was moved there: the row tells.
+            let end = place::first_of(until.saturating_add(1));
+            let params = params![person, end, seconds(until), number(MAX_VANISHED)];
+            let rows = statement.query_map(params, |row| row.get(0));
+            rows.and_then(Iterator::collect).context(CONTEXT)?
+        };
+        let mut removed = 0;
+        for place in &old {
+            if let Some(stored) = queries::stored_at(self.db, *place).context(CONTEXT)? {
+                self.remove(&stored)?;
+                removed += 1;
+            }
+        }
+        // What is damaged stays, and is no reason to come back for ever.
+        let more = old.len() >= MAX_VANISHED && removed > 0;
+        self.run(if more { SET_VANISHING } else { HAS_VANISHED }, [person])?;
+        Ok(more)
+    }
+
     /// Everything is wanted again that peers have.
     pub(super) fn forget_gone(&mut self) -> Result<(), StoreError> {
         self.run(FORGET_GONE, [])?;
-        self.people.gone = 0;
+        self.people.set_gone(0);
         Ok(())
     }
 
@@ -498,29 +557,14 @@ impl Tables for Writer<'_> {
     }
 
     fn vanished_until(&self, author: &PublicKey) -> Result<Option<u64>, StoreError> {
-        match self.known_person(author)? {
-            Some(author) => queries::vanished_until(self.db, author).context(CONTEXT),
-            None => Ok(None),
-        }
+        Ok(self.standing(author)?.vanished)
     }
 
     fn vanish_until(&mut self, author: &PublicKey, until: u64) -> Result<(), StoreError> {
         let person = self.person(author)?;
         self.run(SET_VANISHED, params![person, seconds(until)])?;
-        // One that stands earlier than it says was moved there: the event itself tells.
-        let end = place::first_of(until.saturating_add(1));
-        let old: Vec<EventId> = {
-            let mut statement = self.db.prepare_cached(EVENTS_UNTIL).context(CONTEXT)?;
-            let rows = statement.query_map(params![person, end], |row| queries::id(row, 0));
-            rows.and_then(Iterator::collect).context(CONTEXT)?
-        };
-        for id in old {
-            let stored = queries::stored(self.db, &id).context(CONTEXT)?;
-            if let Some(stored) = stored.filter(|stored| stored.event.created_at.as_secs() <= until) {
-                self.remove(&stored)?;
-            }
-        }
-        Ok(())
+        self.standings.borrow_mut().remove(&person);
+        self.vanish_some(person, until).map(drop)
     }
 
     fn latest(&self, address: &Address) -> Result<Option<Version>, StoreError> {
@@ -551,7 +595,11 @@ impl Tables for Writer<'_> {
     }
 
     fn has_room(&self, event: &Event) -> Result<bool, StoreError> {
-        self.people.has_room(self.db, &event.pubkey).context(CONTEXT)
+        if self.people.is_me(&event.pubkey) {
+            return Ok(true);
+        }
+        let standing = self.standing(&event.pubkey)?;
+        self.people.has_room(self.db, standing).context(CONTEXT)
     }
 
     fn insert(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -608,18 +656,16 @@ impl Tables for Writer<'_> {
     }
 
     fn set_gone(&mut self, id: &EventId) -> Result<(), StoreError> {
-        self.people.gone += u32::try_from(self.run(INSERT_GONE, [short(id)])?).unwrap_or(u32::MAX);
-        if self.people.gone > MAX_GONE {
+        let before = self.people.gone(self.db).context(CONTEXT)?;
+        let mut gone = before.saturating_add(rows(self.run(INSERT_GONE, [short(id)])?));
+        if gone > MAX_GONE {
             // Ids are random numbers: those that begin like this one are a fair sample.
             let (mut first, mut last) = ([0; 8], [0xff; 8]);
             first[0] = id.as_bytes()[0] & 0xe0;
             last[0] = first[0] | 0x1f;
-            let pruned = self.run(PRUNE_GONE, params![first, last])?;
-            self.people.gone = self
-                .people
-                .gone
-                .saturating_sub(u32::try_from(pruned).unwrap_or(u32::MAX));
+            gone = gone.saturating_sub(rows(self.run(PRUNE_GONE, params![first, last])?));
         }
+        self.people.set_gone(gone);
         Ok(())
     }
 
@@ -635,6 +681,10 @@ impl Tables for Writer<'_> {
         }
         Ok(())
     }
+}
+
+fn rows(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What an event takes, indices included, about.

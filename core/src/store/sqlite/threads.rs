@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::SqliteStore;
 use super::error::Context;
-use super::pages::{Muting, Walk, places};
+use super::pages::{MAX_LOOKED_AT, Muting, Walk, places};
 use super::queries::{self, number, short};
 use super::tables::Link;
 use crate::social::References;
@@ -91,6 +91,7 @@ impl SqliteStore {
             from: after.map_or(Ok(-1), |after| self.place_of(after))?,
             limit,
             at_once: 0,
+            most: MAX_LOOKED_AT,
             muting: Muting::LeftOut,
         };
         self.walk(
