@@ -228,6 +228,9 @@ impl Mesh {
         now: Millis,
         rng: &mut impl Rng,
     ) -> Vec<SessionId> {
+        if links.wanted(self.budget) == 0 && links.wanted_near(self.budget) == 0 {
+            return Vec::new();
+        }
         let mut free: Vec<(SessionId, Candidate)> = self
             .candidates
             .iter()

@@ -5,15 +5,16 @@
 //!
 //! - [`Conditions`] and [`Nat`]: what the network is like; [`Sim::divide`] cuts it into parts
 //! - [`PeerOptions`]: what a peer is like: its clock, its address translation, and whether it plays by the rules
-//! - [`Tracked`]: how one note spread; [`Row`]s of it make a table
+//! - [`scenarios`]: whole stories, which the tests and the example `simulate` tell
+//! - [`Row`]: how notes spread, in figures
 
 mod network;
 mod report;
 mod role;
+pub mod scenarios;
 mod server;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, PublicKey};
@@ -30,7 +31,8 @@ use crate::time::Millis;
 use crate::transport::{Route, TransportCommand, TransportEvent};
 pub use network::Nat;
 use network::Network as Links;
-pub use report::{Row, Tracked, table};
+use report::Tracked;
+pub use report::{Mark, Row, headings};
 pub use role::Role;
 use role::Tamper;
 use server::SignalServer;
@@ -89,33 +91,11 @@ enum Happening {
     Tick,
 }
 
-/// Something that is going to happen to a peer; ordered by time, then by when it was planned.
+/// Something that is going to happen to a peer.
 struct Planned {
-    at: Millis,
-    number: u64,
     peer: PeerId,
     life: u64,
     happening: Happening,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
 }
 
 struct Peer {
@@ -155,7 +135,8 @@ pub struct Sim {
     /// Parts of the network that reach the server; `None` for all.
     served: Option<BTreeSet<usize>>,
     links: Links,
-    queue: BinaryHeap<Reverse<Planned>>,
+    /// By time, then in the order in which it was planned.
+    queue: BTreeMap<(Millis, u64), Box<Planned>>,
     next: u64,
     tracked: BTreeMap<EventId, Tracked>,
     sent: u64,
@@ -173,7 +154,7 @@ impl Sim {
             rng,
             pool: EventPool::default(),
             peers: Vec::new(),
-            queue: BinaryHeap::new(),
+            queue: BTreeMap::new(),
             next: 0,
             tracked: BTreeMap::new(),
             sent: 0,
@@ -202,7 +183,7 @@ impl Sim {
             .collect()
     }
 
-    /// Adds a peer that is somehow different, and starts it.
+    /// Adds a peer that is somehow different, and starts it. Without a name it tells nobody who it is.
     pub fn add_with(&mut self, name: &str, options: PeerOptions) -> PeerId {
         let id = self.peers.len();
         let store = MemoryStore::with_pool(&self.pool);
@@ -219,8 +200,14 @@ impl Sim {
             jobs: Vec::new(),
         });
         self.start(id);
-        let name = name.to_owned();
-        match self.request(id, Command::SignUp { name }) {
+        let become_somebody = if name.is_empty() {
+            let secret = hex::encode(self.rng.random::<[u8; 32]>());
+            Command::Import { nsec: secret }
+        } else {
+            let name = name.to_owned();
+            Command::SignUp { name }
+        };
+        match self.request(id, become_somebody) {
             Ok(Reply::Me(Some(me))) => self.peers[id].key = Some(me.key),
             other => panic!("peer {id} cannot sign up: {other:?}"),
         }
@@ -339,13 +326,13 @@ impl Sim {
     /// Writes a note whose way through the network is recorded.
     pub fn post_tracked(&mut self, id: PeerId, text: &str) -> EventId {
         let note = self.post(id, text);
-        self.tracked.insert(note, Tracked::new(id, self.now));
+        self.tracked.insert(note, Tracked::new(Some(id), self.now));
         note
     }
 
-    /// How a tracked note has spread until now.
-    pub fn tracked(&self, note: &EventId) -> &Tracked {
-        &self.tracked[note]
+    /// Records the way of a note that some peers have from elsewhere.
+    pub fn track(&mut self, note: EventId) {
+        self.tracked.insert(note, Tracked::new(None, self.now));
     }
 
     /// Makes one person follow another.
@@ -387,9 +374,13 @@ impl Sim {
         self.peers.iter().filter(|peer| peer.node.is_some()).count()
     }
 
-    /// Events and bytes that went over links until now.
-    pub fn traffic(&self) -> (u64, u64) {
-        (self.sent, self.links.bytes)
+    /// The present moment, to count from.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            at: self.now,
+            sent: self.sent,
+            bytes: self.links.bytes,
+        }
     }
 
     /// Most rendezvous topics that any peer was in at once.
@@ -400,10 +391,11 @@ impl Sim {
     /// Lets time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
-        while let Some(Reverse(planned)) = self.queue.peek()
-            && planned.at <= end
+        while let Some(next) = self.queue.first_entry()
+            && next.key().0 <= end
         {
-            self.happen();
+            let ((at, _), planned) = next.remove_entry();
+            self.happen(at, *planned);
         }
         self.now = self.now.max(end);
     }
@@ -426,18 +418,15 @@ impl Sim {
         holds(self)
     }
 
-    fn happen(&mut self) {
-        let Some(Reverse(planned)) = self.queue.pop() else {
-            return;
-        };
+    fn happen(&mut self, at: Millis, planned: Planned) {
         let id = planned.peer;
-        self.now = self.now.max(planned.at);
+        self.now = self.now.max(at);
         if self.peers[id].life != planned.life || self.peers[id].node.is_none() {
             return;
         }
         match planned.happening {
             // The node may have asked for another moment since.
-            Happening::Tick if self.peers[id].tick_at != planned.at => {}
+            Happening::Tick if self.peers[id].tick_at != at => {}
             Happening::Tick => self.deliver(id, Input::Tick),
             Happening::Input(input) => self.deliver(id, input),
             Happening::ToServer(_) if !self.is_served(id) => {}
@@ -578,13 +567,12 @@ impl Sim {
 
     fn plan(&mut self, peer: PeerId, after: Duration, happening: Happening) {
         let planned = Planned {
-            at: self.now + after,
-            number: self.next_number(),
             peer,
             life: self.peers[peer].life,
             happening,
         };
-        self.queue.push(Reverse(planned));
+        let place = (self.now + after, self.next_number());
+        self.queue.insert(place, Box::new(planned));
     }
 
     fn next_number(&mut self) -> u64 {

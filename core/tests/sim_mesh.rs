@@ -5,13 +5,12 @@ mod crowd;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crowd::{all_have, crowd, seeded};
+use crowd::{PEERS, all_have, seeded};
 use sazanami_core::mesh::{LinkBudget, MAX_LINKS, MIN_LINKS};
 use sazanami_core::node::Input;
 use sazanami_core::node::api::PeerState;
+use sazanami_core::sim::scenarios::crowd;
 use sazanami_core::sim::{Conditions, PeerId, PeerOptions, Sim};
-
-const PEERS: usize = 200;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

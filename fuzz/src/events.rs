@@ -1,5 +1,7 @@
 //! Events of any kind, with any tags, signed or forged.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
@@ -38,6 +40,9 @@ pub struct Written {
     content: Content,
     tags: Vec<Vec<Word>>,
     forged: Option<Forgery>,
+    /// Signed once, however often it is said.
+    #[arbitrary(default)]
+    made: OnceCell<Event>,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -85,6 +90,10 @@ enum Forgery {
 impl Written {
     /// The event, signed by its author unless it is a forgery.
     pub fn event(&self) -> Event {
+        self.made.get_or_init(|| self.make()).clone()
+    }
+
+    fn make(&self) -> Event {
         let secs = START.0 / 1000;
         let at = match self.at {
             At::Near(n) => secs - u64::from(n % 4),
@@ -170,4 +179,11 @@ pub fn event_pool() -> &'static [Event] {
         }
         events
     })
+}
+
+/// Whether this is one of the pool, to the last byte.
+pub fn is_of_pool(event: &Event) -> bool {
+    static BY_ID: OnceLock<BTreeMap<EventId, &Event>> = OnceLock::new();
+    let by_id = BY_ID.get_or_init(|| event_pool().iter().map(|event| (event.id, event)).collect());
+    by_id.get(&event.id).is_some_and(|honest| *honest == event)
 }

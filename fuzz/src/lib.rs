@@ -8,7 +8,7 @@ mod events;
 mod said;
 mod wire;
 
-pub use events::{Written, event_pool};
+pub use events::{Written, event_pool, is_of_pool};
 pub use said::{Name, Said, Speaker};
 pub use wire::{Unjoined, fits_the_wire};
 

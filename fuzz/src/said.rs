@@ -7,7 +7,7 @@ use nostr::prelude::{Event, EventId, Filter, Kind, Timestamp};
 use sazanami_core::identity;
 use sazanami_core::store::Item;
 use sazanami_core::sync::message::MAX_HAVE;
-use sazanami_core::sync::pack::Packer;
+use sazanami_core::sync::pack::{MAX_UNIT, Packer};
 use sazanami_core::sync::{ItemSet, Message, reconcile};
 use sazanami_core::time::Millis;
 
@@ -168,6 +168,10 @@ impl Speaker {
             .flat_map(|said| self.messages(said, to, now))
             .collect();
         for _ in 0..times {
+            // Past what a unit may have nothing is read any more.
+            if packer.len() > MAX_UNIT {
+                break;
+            }
             messages.iter().for_each(|message| packer.add(message));
         }
         packer.take(deflate)

@@ -23,10 +23,10 @@ const _: () = assert!(2 * MAX_AT_ONCE < MAX_TOPICS);
 const TURN: Duration = Duration::from_secs(300);
 /// Between two questions who is in the topic of a friend who is not connected.
 const ASK_AGAIN: Duration = Duration::from_secs(120);
-/// Between two looks for friends after follow lists have changed; each reads the lists of all who are followed.
+/// Between two looks for friends after follow lists have changed.
 const LOOK: Duration = Duration::from_secs(10);
-/// Followed people among whom friends are looked for: the newest.
-const MAX_FOLLOWED: usize = 2_000;
+/// Friends who are looked for.
+const MAX_FRIENDS: usize = 2_000;
 const DAY: u64 = 24 * 3_600 * 1_000;
 /// How long before and after midnight both days' topics are used: as much as clocks differ, and more.
 const TURN_OF_DAY: u64 = 3_600 * 1_000;
@@ -96,7 +96,7 @@ impl<S: Store> Node<S> {
         let Some(me) = self.me.clone() else {
             return;
         };
-        if let Err(error) = self.look_for_friends(&me, now) {
+        if let Err(error) = self.look_for_friends(now) {
             tracing::error!(%error, "the store failed");
         }
         let time = self.network_time(now);
@@ -166,7 +166,7 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn look_for_friends(&mut self, me: &Keys, now: Millis) -> Result<(), StoreError> {
+    fn look_for_friends(&mut self, now: Millis) -> Result<(), StoreError> {
         let due = match self.friends.looked {
             None => true,
             Some(at) => self.friends.changed && now.since(at) >= LOOK,
@@ -176,14 +176,8 @@ impl<S: Store> Node<S> {
         }
         self.friends.looked = Some(now);
         self.friends.changed = false;
-        let me = me.public_key();
-        let mut friends = BTreeSet::new();
-        for person in self.store.follows(&me)?.into_iter().rev().take(MAX_FOLLOWED) {
-            if person != me && self.store.follows(&person)?.contains(&me) {
-                friends.insert(person);
-            }
-        }
-        self.friends.people = friends;
+        let friends = self.store.people_of(Ring::Friend, MAX_FRIENDS)?;
+        self.friends.people = friends.into_iter().collect();
         Ok(())
     }
 }

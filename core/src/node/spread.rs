@@ -1,10 +1,12 @@
 //! How new events spread: whole to a few links, announced to the others, and asked for where they were announced.
 //!
-//! An event that went whole to every link would reach everybody as often as they have links. Announcements alone
-//! would take three times as long. So its author sends it to all links, whoever has it from the author to some, and
-//! everybody else to [`EAGER`]; by then most have it, and an announcement costs a sixth of it. Should the eager links break,
-//! the announcements still reach everybody.
+//! An event that went whole to every link would reach everybody as often as they have links; announcements alone would
+//! take three times as long. So whoever has it from its author sends it to all links, and others to [`EAGER`] of those
+//! that do not have it, on which an announcement would take longest: there it costs a round trip more before the event
+//! itself. Who had heard of it before it came is behind the wave, as most links then are, and only announces it.
+//! Should the eager links break, the announcements still reach everybody.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -19,10 +21,8 @@ use crate::sync::session::MAX_ANNOUNCED;
 use crate::time::Millis;
 use crate::transport::LinkId;
 
-/// Links that an event is sent to whole.
-const EAGER: usize = 1;
-/// The same for one that comes from its author: near the source nobody has it yet, and no copy is wasted.
-const EAGER_NEAR: usize = 4;
+/// Of the links that want an event and do not have it, one in so many gets it whole.
+const EAGER: usize = 2;
 /// Older events are history that somebody brings along: they are announced when it has arrived, not sent on.
 const FRESH: Duration = Duration::from_secs(600);
 /// Events asked for after announcements and not here yet. Past it announcements are not heard: reconciliation finds
@@ -64,15 +64,14 @@ impl<S: Store> Node<S> {
     ) {
         for (n, (event, outcome)) in events.iter().zip(outcomes).enumerate() {
             // What is refused may be a forgery of what was asked for: then somebody else has the true one.
-            if !matches!(outcome, Put::Invalid(_)) {
-                self.spread.asked.remove(&event.id);
-            }
+            let announced =
+                !matches!(outcome, Put::Invalid(_)) && self.spread.asked.remove(&event.id).is_some();
             if *outcome != Put::Stored {
                 continue;
             }
             self.forward_to_clients(event);
             if now.since(Millis(event.created_at.as_secs().saturating_mul(1_000))) < FRESH {
-                self.pass_on(event, origin(n));
+                self.pass_on(event, origin(n), announced);
             } else {
                 self.spread.waiting.get_or_insert(now);
                 if self.spread.history.len() < MAX_ANNOUNCED {
@@ -90,21 +89,7 @@ impl<S: Store> Node<S> {
         self.spread.much = true;
     }
 
-    fn pass_on(&mut self, event: &Event, origin: Option<Source>) {
-        let from_author = match origin {
-            None => false,
-            // Nobody else has it from there.
-            Some(Source::Client(_)) => true,
-            Some(Source::Link(id)) => {
-                let link = self.links.get(&id);
-                link.is_some_and(|link| link.person == Some(event.pubkey))
-            }
-        };
-        let eager = match origin {
-            None => usize::MAX,
-            Some(_) if from_author => EAGER_NEAR,
-            Some(_) => EAGER,
-        };
+    fn pass_on(&mut self, event: &Event, origin: Option<Source>, announced: bool) {
         let mut wanting: Vec<LinkId> = self
             .links
             .iter()
@@ -114,7 +99,24 @@ impl<S: Store> Node<S> {
             })
             .map(|(id, _)| *id)
             .collect();
+        // Of those that are as far, any.
         wanting.shuffle(&mut self.rng);
+        wanting.sort_by_key(|id| Reverse(self.links[id].rtt.unwrap_or(Duration::MAX)));
+        let from_author = match origin {
+            // Nobody else has it from there.
+            None | Some(Source::Client(_)) => true,
+            Some(Source::Link(id)) => {
+                let link = self.links.get(&id);
+                link.is_some_and(|link| link.person == Some(event.pubkey))
+            }
+        };
+        let eager = if from_author {
+            wanting.len()
+        } else if announced {
+            0
+        } else {
+            wanting.len().div_ceil(EAGER)
+        };
         for (place, id) in wanting.into_iter().enumerate() {
             if let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
                 if place < eager {

@@ -1,25 +1,27 @@
 //! How notes spread, in figures.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt;
 use std::time::Duration;
+
+use nostr::prelude::EventId;
 
 use super::{PeerId, Sim};
 use crate::time::Millis;
 
 /// The way of one note through the network.
 #[derive(Clone, Debug)]
-pub struct Tracked {
+pub(super) struct Tracked {
     posted: Millis,
     /// When it came to each peer, and over how many hops.
     arrivals: BTreeMap<PeerId, (Millis, u32)>,
 }
 
 impl Tracked {
-    pub(super) fn new(author: PeerId, now: Millis) -> Self {
+    pub(super) fn new(author: Option<PeerId>, now: Millis) -> Self {
         Self {
             posted: now,
-            arrivals: BTreeMap::from([(author, (now, 0))]),
+            arrivals: author.map(|author| (author, (now, 0))).into_iter().collect(),
         }
     }
 
@@ -27,35 +29,14 @@ impl Tracked {
         let hops = self.arrivals.get(&from).map_or(0, |(_, hops)| *hops);
         self.arrivals.entry(peer).or_insert((now, hops + 1));
     }
-
-    /// How many peers it has reached, its author's not counted.
-    pub fn reached(&self) -> usize {
-        self.arrivals.len() - 1
-    }
-
-    /// The time that it took to a part of those whom it reached: `1.0` for all of them.
-    pub fn time(&self, part: f64) -> Duration {
-        let times = self.arrivals.values().map(|(at, _)| at.since(self.posted));
-        quantile(times.collect(), part).unwrap_or_default()
-    }
-
-    /// The hops over which it came to a part of those whom it reached.
-    pub fn hops(&self, part: f64) -> u32 {
-        let hops = self.arrivals.values().map(|(_, hops)| *hops);
-        quantile(hops.collect(), part).unwrap_or_default()
-    }
 }
 
-fn quantile<T: Ord + Copy>(mut values: Vec<T>, part: f64) -> Option<T> {
-    values.sort_unstable();
-    values.remove(0);
-    let place = (values.len() as f64 * part).ceil() as usize;
-    values.get(place.clamp(1, values.len().max(1)) - 1).copied()
-}
-
-fn middle<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
+/// A moment from which is counted: see [`Sim::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    pub(super) at: Millis,
+    pub(super) sent: u64,
+    pub(super) bytes: u64,
 }
 
 /// A line of the table: one scenario.
@@ -65,13 +46,13 @@ pub struct Row {
     pub scenario: String,
     /// Peers in all.
     pub peers: usize,
-    /// Events that were to arrive somewhere, and how many did.
+    /// Notes that were to arrive somewhere: one for each peer and note.
     pub wanted: u64,
-    /// Of these.
+    /// How many of them did.
     pub delivered: u64,
-    /// Virtual time to half, to 95 of 100, and to the last.
+    /// Virtual time to half of them, to 95 of 100, and to the last.
     pub time: [Duration; 3],
-    /// Hops to half, to 95 of 100, and to the last.
+    /// Their hops in the same way.
     pub hops: [u32; 3],
     /// Events sent over links.
     pub copies: u64,
@@ -80,36 +61,34 @@ pub struct Row {
 }
 
 impl Row {
-    /// The figures of a note that all running peers want, with what was sent since `before` (see [`Sim::traffic`]).
-    pub fn of(scenario: &str, sim: &Sim, tracked: &Tracked, before: (u64, u64)) -> Self {
-        let (copies, bytes) = sim.traffic();
+    /// The figures of tracked notes that these peers want, and did not have or write before the mark.
+    pub fn of(scenario: &str, sim: &Sim, peers: &[PeerId], notes: &[EventId], mark: Mark) -> Self {
+        let (mut wanted, mut delivered) = (0, 0);
+        let (mut times, mut hops) = (Vec::new(), Vec::new());
+        for note in notes {
+            let tracked = &sim.tracked[note];
+            for peer in peers {
+                let arrival = tracked.arrivals.get(peer);
+                if arrival.is_some_and(|(at, hops)| *at < mark.at || *hops == 0) {
+                    continue;
+                }
+                wanted += 1;
+                delivered += u64::from(sim.has(*peer, note));
+                if let Some((at, over)) = arrival {
+                    times.push(at.since(tracked.posted.max(mark.at)));
+                    hops.push(*over);
+                }
+            }
+        }
         Self {
             scenario: scenario.to_owned(),
             peers: sim.peers.len(),
-            wanted: sim.running() as u64 - 1,
-            delivered: tracked.reached() as u64,
-            time: [0.5, 0.95, 1.0].map(|part| tracked.time(part)),
-            hops: [0.5, 0.95, 1.0].map(|part| tracked.hops(part)),
-            copies: copies - before.0,
-            bytes: bytes - before.1,
-        }
-    }
-
-    /// Several rows of one scenario in one: sums of what is counted, medians of what is measured.
-    pub fn sum(rows: &[Self]) -> Self {
-        let median = |values: Vec<Duration>| middle(values).unwrap_or_default();
-        Self {
-            scenario: rows.first().map(|row| row.scenario.clone()).unwrap_or_default(),
-            peers: rows.iter().map(|row| row.peers).max().unwrap_or_default(),
-            wanted: rows.iter().map(|row| row.wanted).sum(),
-            delivered: rows.iter().map(|row| row.delivered).sum(),
-            time: [0, 1, 2].map(|part| median(rows.iter().map(|row| row.time[part]).collect())),
-            hops: [0, 1, 2].map(|part| {
-                let hops = rows.iter().map(|row| row.hops[part]);
-                middle(hops.collect()).unwrap_or_default()
-            }),
-            copies: rows.iter().map(|row| row.copies).sum(),
-            bytes: rows.iter().map(|row| row.bytes).sum(),
+            wanted,
+            delivered,
+            time: quantiles(times),
+            hops: quantiles(hops),
+            copies: sim.sent - mark.sent,
+            bytes: sim.links.bytes - mark.bytes,
         }
     }
 
@@ -117,29 +96,44 @@ impl Row {
     pub fn copies_per_copy(&self) -> f64 {
         self.copies as f64 / self.wanted.max(1) as f64
     }
+
+    /// Whether everything arrived.
+    pub fn is_complete(&self) -> bool {
+        self.wanted > 0 && self.delivered == self.wanted
+    }
 }
 
-/// The rows under headings.
-pub fn table(rows: &[Row]) -> String {
-    let mut text = format!(
-        "{:<34} {:>6} {:>15} {:>22} {:>12} {:>7} {:>10}\n",
+fn quantiles<T: Ord + Copy + Default>(mut values: Vec<T>) -> [T; 3] {
+    values.sort_unstable();
+    [50, 95, 100].map(|part| {
+        let place = (values.len() * part).div_ceil(100);
+        values.get(place.saturating_sub(1)).copied().unwrap_or_default()
+    })
+}
+
+/// The headings of a table.
+pub fn headings() -> String {
+    format!(
+        "{:<30} {:>6} {:>15} {:>22} {:>12} {:>7} {:>10}",
         "scenario", "peers", "delivered", "time p50/p95/max s", "hops", "copies", "bytes/copy"
-    );
-    for row in rows {
-        let time = row
+    )
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self
             .time
             .map(|time| format!("{:.2}", time.as_secs_f64()))
             .join("/");
-        let hops = row.hops.map(|hops| hops.to_string()).join("/");
-        let delivered = format!("{}/{}", row.delivered, row.wanted);
-        let _ = writeln!(
-            text,
-            "{:<34} {:>6} {delivered:>15} {time:>22} {hops:>12} {:>7.2} {:>10}",
-            row.scenario,
-            row.peers,
-            row.copies_per_copy(),
-            row.bytes / row.wanted.max(1),
-        );
+        let hops = self.hops.map(|hops| hops.to_string()).join("/");
+        let delivered = format!("{}/{}", self.delivered, self.wanted);
+        write!(
+            f,
+            "{:<30} {:>6} {delivered:>15} {time:>22} {hops:>12} {:>7.2} {:>10}",
+            self.scenario,
+            self.peers,
+            self.copies_per_copy(),
+            self.bytes / self.wanted.max(1),
+        )
     }
-    text
 }

@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each scenario uses some of it")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
 
 use sazanami_core::EventId;
-use sazanami_core::sim::{Conditions, PeerId, PeerOptions, Sim};
+use sazanami_core::sim::{PeerId, Row, Sim, headings};
+
+pub(crate) const PEERS: usize = 200;
 
 /// Runs a scenario, and names its seed when it fails.
 pub(crate) fn seeded(seed: u64, scenario: impl FnOnce(u64)) {
@@ -15,22 +16,14 @@ pub(crate) fn seeded(seed: u64, scenario: impl FnOnce(u64)) {
     }
 }
 
-/// Peers that came in over a few seconds and have made their links.
-pub(crate) fn crowd(
-    seed: u64,
-    count: usize,
-    conditions: Conditions,
-    mut options: impl FnMut(PeerId) -> PeerOptions,
-) -> (Sim, Vec<PeerId>) {
-    let mut sim = Sim::new(seed, conditions);
-    for peer in 0..count {
-        sim.add_with(&format!("peer {peer}"), options(peer));
-        if peer % 25 == 24 {
-            sim.run_for(Duration::from_secs(1));
-        }
-    }
-    sim.run_for(Duration::from_secs(25));
-    (sim, (0..count).collect())
+/// Tells a story with [`PEERS`], and fails unless everything arrived in it.
+pub(crate) fn complete(seed: u64, scenario: fn(&str, u64, usize) -> Row, and: impl FnOnce(&Row)) {
+    seeded(seed, |seed| {
+        let row = scenario("", seed, PEERS);
+        println!("{}\n{row}", headings());
+        assert!(row.is_complete(), "not everything arrived: {row:?}");
+        and(&row);
+    });
 }
 
 /// Fails unless each of these peers has each of these notes.
