@@ -68,6 +68,14 @@ fn the_same_seed_gives_the_same_run() {
     let (mut b, _) = run(7);
     for peer in 0..PEERS {
         assert_eq!(a.notes(peer), b.notes(peer));
-        assert_eq!(a.network(peer), b.network(peer));
+        let network = |sim: &mut Sim| {
+            let mut network = sim.network(peer);
+            // Signatures differ from run to run, and with them how well a batch is compressed.
+            for peer in &mut network.peers {
+                (peer.sent, peer.received) = (0, 0);
+            }
+            network
+        };
+        assert_eq!(network(&mut a), network(&mut b));
     }
 }

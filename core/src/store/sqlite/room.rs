@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use nostr::prelude::{Event, EventId, PublicKey};
+use nostr::prelude::{Event, PublicKey};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::error::Context;
