@@ -255,7 +255,7 @@ fn answers(node: &mut Node<MemoryStore>) -> (Vec<Input>, usize) {
 fn a_lone_event_is_stored_at_once_and_a_burst_in_few_transactions() {
     let (mut node, link) = linked();
     let notes = notes(201);
-    let mut arrive = |node: &mut Node<MemoryStore>, note: &Event| {
+    let arrive = |node: &mut Node<MemoryStore>, note: &Event| {
         node.arrived(link, vec![note.clone()], true, NOW).unwrap();
         node.settle(NOW);
     };
