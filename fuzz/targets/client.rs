@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use nostr::prelude::{ClientMessage, Filter, Kind, RelayMessage, SubscriptionId, Timestamp};
-use sazanami_core::relay::client::is_fresh;
 use sazanami_core::relay::{Client, Host, Request};
 use sazanami_core::store::{MemoryStore, Put, Store};
 use sazanami_core::sync::{Env, ReconcileSets};
@@ -102,7 +101,16 @@ impl Said {
         match self {
             Self::Text(text) => text.clone(),
             Self::Labelled(label, rest) => {
-                let labels = ["EVENT", "REQ", "CLOSE", "NEG-OPEN", "NEG-MSG", "NEG-CLOSE", "AUTH", "COUNT"];
+                let labels = [
+                    "EVENT",
+                    "REQ",
+                    "CLOSE",
+                    "NEG-OPEN",
+                    "NEG-MSG",
+                    "NEG-CLOSE",
+                    "AUTH",
+                    "COUNT",
+                ];
                 format!(r#"["{}",{rest}]"#, labels[usize::from(*label) % labels.len()])
             }
             Self::Publish(n, forged) => {
@@ -177,7 +185,6 @@ impl Attacked {
             .expect("memory does not fail");
         if let Some(event) = published {
             assert!(!over, "something is taken after the end");
-            let _ = is_fresh(&event, self.now);
             let outcome = self.put(&event);
             self.client
                 .stored(std::slice::from_ref(&event), &[outcome], &mut self.host, self.now);
@@ -234,9 +241,7 @@ impl Attacked {
                 );
                 assert!(event.verify().is_ok(), "a forgery is passed on");
             }
-            RelayMessage::Ok {
-                event_id, status, ..
-            } if status => {
+            RelayMessage::Ok { event_id, status, .. } if status => {
                 let known = self.store.known(&event_id).expect("memory does not fail");
                 assert!(known != sazanami_core::store::Known::No, "accepted and not kept");
             }
