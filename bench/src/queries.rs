@@ -19,6 +19,8 @@ pub const PAGE: usize = 50;
 const RUNS: usize = 400;
 /// Pages read from the start of a timeline.
 const DEPTH: usize = 4;
+/// Owners of the device, one after the other.
+const OWNERS: usize = 4;
 /// Lines between two that parameters are taken from.
 const STRIDE: usize = 97;
 
@@ -139,11 +141,22 @@ pub fn measure(store: &mut impl Store, plan: &Plan, sample: &Sample, events: usi
         let names = ["静", "今", "network", "coff", "電車1", "zz"];
         store.search_people(names[run % names.len()], PAGE).map(drop)
     })?;
-    // People of all ranks, each as the owner of the device.
-    let people: Vec<PublicKey> = plan.people().iter().take(40).map(Keys::public_key).collect();
+    // People of all ranks, each as the owner of the device. A new owner's notifications are looked for in all there is: few
+    // owners, each asking often.
+    let people: Vec<PublicKey> = plan
+        .people()
+        .iter()
+        .take(40)
+        .step_by(40 / OWNERS)
+        .map(Keys::public_key)
+        .collect();
     let mut samples = Samples::default();
     for run in 0..RUNS {
-        if run % DEPTH == 0 && store.set_me(Some(people[run / DEPTH % people.len()])).is_err() {
+        if run % (RUNS / OWNERS) == 0
+            && store
+                .set_me(Some(people[run * OWNERS / RUNS % people.len()]))
+                .is_err()
+        {
             eprintln!("notifications: not measured, the store knows no owner");
             return Ok(());
         }

@@ -87,6 +87,7 @@ const WRITES: &[&str] = &[
     tables::HIDE_FOLLOWER,
     tables::PRUNE_GONE,
     tables::EVENTS_UNTIL,
+    tables::HAS_VANISHED,
     tables::SET_NAME,
     tables::DELETE_FOLLOWS,
     tables::ADD_USE,

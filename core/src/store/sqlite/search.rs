@@ -15,8 +15,8 @@ use crate::store::{Cursor, FoundPerson, Page, StoreError};
 const CONTEXT: &str = "searching";
 /// Notes asked of the index at once, more than a page: some are not what was looked for.
 const AT_ONCE: usize = 100;
-/// Of which so many are looked at for one page: whoever looks for what hides behind a frequent beginning gets short pages,
-/// not a slow one.
+/// Of which so many are looked at for one page: whoever looks for what hides behind a frequent beginning gets short
+/// pages, not a slow one.
 const MAX_LOOKED_AT: usize = 1_000;
 /// Longest text that is searched for, in bytes.
 const MAX_TEXT: usize = 400;

@@ -479,8 +479,8 @@ impl<'a> Writer<'a> {
         self.used.entry(author).or_default().memory += number(bytes);
     }
 
-    /// Removes what a person who vanished has from before that moment, a bounded amount at a time; true when there is more,
-    /// which tidying goes on with.
+    /// Removes what a person who vanished has from before that moment, a bounded amount at a time; true when there is
+    /// more, which tidying goes on with.
     pub(super) fn vanish_some(&mut self, person: i64, until: u64) -> Result<bool, StoreError> {
         let old: Vec<i64> = {
             let mut statement = self.db.prepare_cached(EVENTS_UNTIL).context(CONTEXT)?;
