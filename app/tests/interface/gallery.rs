@@ -72,6 +72,7 @@ fn network() -> Network {
     }));
     Network {
         signal: SignalState::Online,
+        refused: None,
         peers,
     }
 }
