@@ -118,7 +118,7 @@ impl Hub {
             }
             Told::Claim { sessions } => {
                 for (session, age) in sessions {
-                    state.claimed(session, age, server, now);
+                    state.claimed(session, age, server, now, &self.metrics);
                 }
             }
             Told::Sample { token, topic } => {
@@ -191,7 +191,7 @@ impl State {
 
     /// Another server has a session too: the younger connection stays, on equal age that of the smaller server id. Ages,
     /// because the servers' clocks may differ.
-    fn claimed(&mut self, session: SessionId, age: u64, server: ServerId, now: Millis) {
+    fn claimed(&mut self, session: SessionId, age: u64, server: ServerId, now: Millis, metrics: &Metrics) {
         let Some(own) = self.cluster.as_ref().map(Cluster::id) else {
             return;
         };
@@ -199,6 +199,9 @@ impl State {
             && let Some(own_age) = self.age(id, now)
         {
             if (own_age, own) < (age, server) {
+                // The other may not have heard of it: it was not there when this one said so.
+                let sessions = vec![(session, own_age)];
+                self.tell(Some(server), Told::Claim { sessions }, metrics);
                 return;
             }
             self.replace(id);

@@ -245,6 +245,22 @@ fn the_younger_connection_stays_also_after_the_servers_were_apart() {
 }
 
 #[test]
+fn a_claim_that_was_missed_is_made_up_for() {
+    let hubs = [1, 2].map(hub);
+    let [one, two] = &hubs;
+    let session = somebody();
+    let older = Peer::on(one, session, NOW);
+    let newer = Peer::on(two, session, after(10));
+    // What the second said was lost; only the older one's claim arrives.
+    while two.try_next_for_others().is_some() {}
+    one.parted();
+    one.joined(after(20));
+    pass(&[one, two], after(20));
+    assert_eq!(older.connection.outbox().closed(), Some(CloseReason::Replaced));
+    assert_eq!(newer.connection.outbox().closed(), None);
+}
+
+#[test]
 fn parted_servers_answer_what_waits_and_go_on_alone() {
     let hubs = [1, 2].map(hub);
     let [one, two] = &hubs;
