@@ -172,7 +172,7 @@ async fn member(
         if send {
             // Somebody else of the room, each in turn.
             turn += 1;
-            if (turn - place) % ROOM == 0 {
+            if (turn - place).is_multiple_of(ROOM) {
                 turn += 1;
             }
             let to = &names[room + (turn - room) % ROOM];

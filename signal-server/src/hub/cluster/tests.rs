@@ -165,7 +165,7 @@ fn a_relay_finds_its_session_and_then_goes_there_alone() {
         from: alice.session,
         sealed: "x".into(),
     };
-    assert_eq!(bob.received(), [relayed.clone()]);
+    assert_eq!(bob.received(), std::slice::from_ref(&relayed));
     assert!(alice.relay(bob.session));
     let sent = one.try_next_for_others().unwrap();
     assert_eq!(sent.to, Some(ServerId(2)));
