@@ -10,7 +10,7 @@ use crate::bucket::Rate;
 /// Every limit of the signal server. [`Limits::for_listener`] gives the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// WebSocket connections in all. At about 10 KiB each when idle, 20,000 take 200 MiB.
+    /// WebSocket connections in all. At about 7 KiB each when idle, 20,000 take 140 MiB.
     pub connections: usize,
     /// WebSocket connections from one address. 64 leaves room for an office or a carrier's shared address; on loopback
     /// everybody shares one address, and a benchmark opens 1,000.

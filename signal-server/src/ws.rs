@@ -21,8 +21,9 @@ use crate::hub::Hub;
 use crate::metrics::Limit;
 use crate::outbox::{CloseReason, Next};
 
-/// tungstenite reserves its read buffer per connection, 128 KiB by default; idle connections need next to nothing.
-const READ_BUFFER: usize = 4 * 1024;
+/// tungstenite reserves its read buffer per connection, 128 KiB by default; idle connections need next to nothing. A
+/// message of 1 KiB still comes with one read.
+const READ_BUFFER: usize = 2 * 1024;
 /// Every message is flushed, so that collecting them before writing would only cost memory.
 const WRITE_BUFFER: usize = 0;
 /// Read up to this, so that a client slightly above [`MAX_MESSAGE`] is told so; more is not even read.
