@@ -39,6 +39,7 @@ need() {
 
 has_library() { have pkg-config && pkg-config --exists "$1"; }
 has_cjk_font() { have fc-list && [ -n "$(fc-list :lang=ja family)" ]; }
+has_nats_server() { have nats-server || [ -x /usr/sbin/nats-server ]; }
 has_chromium() { have chromium || have chromium-browser || have google-chrome; }
 
 need_for_native() {
@@ -74,6 +75,7 @@ need_for_tests() {
   need xauth "a display for the desktop window" have xauth
   need imagemagick "pictures of the desktop window" have import
   need xdotool "types into the desktop window" have xdotool
+  need nats-server "joins several signal servers into one" has_nats_server
   need fonts-noto-cjk "Japanese text in pictures" has_cjk_font
 }
 

@@ -1,6 +1,7 @@
 //! Words for what the code knows as types.
 
 use sazanami_core::node::api::{PeerState, RequestError, SignalState};
+use sazanami_core::signaling::ErrorCode;
 use sazanami_core::social::{MAX_NAME_CHARS, MAX_NOTE_CHARS, TextError};
 use sazanami_core::transport::PathKind;
 
@@ -96,6 +97,19 @@ pub(crate) fn signal(state: SignalState) -> String {
         SignalState::Online => t!("signal-online"),
         SignalState::Connecting => t!("signal-connecting"),
         SignalState::Offline => t!("signal-offline"),
+    }
+}
+
+/// What the signal server refused, and what follows.
+pub(crate) fn refused(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::Version => t!("refused-version"),
+        ErrorCode::Proof => t!("refused-proof"),
+        ErrorCode::RateLimited => t!("refused-rate"),
+        ErrorCode::TooManyTopics => t!("refused-topics"),
+        ErrorCode::TooManyConnections => t!("refused-connections"),
+        ErrorCode::TimedOut => t!("refused-time"),
+        ErrorCode::Malformed | ErrorCode::TooLarge | ErrorCode::NotWelcome => t!("refused-message"),
     }
 }
 

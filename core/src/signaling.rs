@@ -180,6 +180,8 @@ pub enum ErrorCode {
     TooManyTopics,
     /// Too many connections, from this address or at all; the connection closes.
     TooManyConnections,
+    /// No hello in time, or nothing at all for too long; the connection closes.
+    TimedOut,
 }
 
 /// A STUN or TURN server (`RTCIceServer`).

@@ -326,6 +326,7 @@ fn every_answer() {
         Reply::Posted(note()),
         Reply::Network(Network {
             signal: SignalState::Online,
+            refused: None,
             peers: vec![peer],
         }),
         Reply::Setting(Some("x".into())),

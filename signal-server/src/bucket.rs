@@ -79,6 +79,11 @@ impl<K: Hash + Eq> KeyedBuckets<K> {
 
     /// Takes one token of `key`.
     pub(crate) fn take(&mut self, key: K, now: Millis) -> bool {
+        self.take_some(key, 1.0, now)
+    }
+
+    /// Takes `amount` tokens of `key`, or nothing.
+    pub(crate) fn take_some(&mut self, key: K, amount: f64, now: Millis) -> bool {
         let rate = self.rate;
         if self.buckets.len() >= MAX_KEYS && !self.buckets.contains_key(&key) {
             self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
@@ -89,7 +94,7 @@ impl<K: Hash + Eq> KeyedBuckets<K> {
         self.buckets
             .entry(key)
             .or_insert_with(|| TokenBucket::full(rate, now))
-            .take(rate, 1.0, now)
+            .take(rate, amount, now)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a server is told.
 
+mod limit_options;
 mod options;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::limit_options::{LimitOptions, RateOption, Seconds};
 pub use self::options::{BadConfig, IceKind, LogFormat, Options};
 use crate::limits::Limits;
 
@@ -26,8 +28,25 @@ pub struct Config {
     pub ice: IceConfig,
     /// A reverse proxy stands in front: the client's address is the last entry of `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// The certificate, for HTTPS instead of HTTP.
+    pub tls: Option<TlsFiles>,
+    /// The NATS that joins this server with others into one.
+    pub nats: Option<String>,
+    /// Where to listen for `/metrics`; port 0 takes any free one.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The time over which clients are told to go when the server stops.
+    pub drain_time: Duration,
     /// What one client may cost.
     pub limits: Limits,
+}
+
+/// PEM files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Where ICE servers come from.
@@ -72,6 +91,8 @@ impl IceConfig {
 impl Config {
     /// The port that `./run` shows.
     pub const PORT: u16 = 8080;
+    /// Longer than the back-off of clients, shorter than service managers wait before they kill.
+    pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 
     /// A server on `listen` with everything else as by default: the embedded STUN/TURN, no web app.
     pub fn new(listen: SocketAddr) -> Self {
@@ -84,6 +105,10 @@ impl Config {
                 relay_ports: IceConfig::RELAY_PORTS,
             },
             behind_proxy: false,
+            tls: None,
+            nats: None,
+            metrics_listen: None,
+            drain_time: Self::DRAIN_TIME,
             limits: Limits::for_listener(listen.ip()),
         }
     }

@@ -12,6 +12,7 @@ use crate::address::ClientAddress;
 use crate::bucket::TokenBucket;
 use crate::hub::{ConnectionId, Hub};
 use crate::limits::Limits;
+use crate::metrics::Limit;
 use crate::outbox::{CloseReason, Outbox};
 
 /// What arrived.
@@ -76,6 +77,11 @@ impl Connection {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Where its messages come out.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
@@ -93,6 +99,7 @@ impl Connection {
             Frame::TooLarge => MAX_MESSAGE + 1,
         };
         if size > MAX_MESSAGE {
+            self.strike(Limit::MessageSize);
             self.error(
                 ErrorCode::TooLarge,
                 &format!("a message has at most {MAX_MESSAGE} bytes"),
@@ -120,13 +127,15 @@ impl Connection {
 
     /// Closes a connection that is past its deadline.
     pub fn timeout(&mut self, now: Millis) {
-        if now >= self.deadline() {
-            let greeted = self.session.is_some();
-            self.outbox.close(if greeted {
-                CloseReason::Idle
+        if now >= self.deadline() && self.outbox.closed().is_none() {
+            let (limit, reason) = if self.session.is_some() {
+                (Limit::IdleTimeout, CloseReason::Idle)
             } else {
-                CloseReason::NoHello
-            });
+                (Limit::HelloTimeout, CloseReason::NoHello)
+            };
+            self.strike(limit);
+            self.error(ErrorCode::TimedOut, reason.text());
+            self.outbox.close(reason);
         }
     }
 
@@ -150,14 +159,14 @@ impl Connection {
                 }
             }
             (ClientMessage::Join { topic }, Some(_)) => {
-                if !self.hub.join(self.id, topic) {
+                if !self.hub.join(self.id, topic, now) {
                     let most = self.hub.limits().topics;
                     self.error(ErrorCode::TooManyTopics, &format!("at most {most} topics"));
                 }
             }
             (ClientMessage::Leave { topic }, Some(_)) => self.hub.leave(self.id, &topic),
             (ClientMessage::Relay { to, sealed }, Some(from)) => {
-                if !self.hub.relay(from, to, sealed) {
+                if !self.hub.relay(from, to, sealed, now) {
                     self.outbox.push(&ServerMessage::Unreachable { to });
                 }
             }
@@ -176,7 +185,7 @@ impl Connection {
             Ok(session) => {
                 self.session = Some(session);
                 self.outbox.push(&ServerMessage::Welcome);
-                self.hub.register(self.id, session);
+                self.hub.register(self.id, session, now);
             }
             Err(why) => {
                 self.error(ErrorCode::Proof, why);
@@ -201,6 +210,7 @@ impl Connection {
         if messages && bytes {
             return true;
         }
+        self.strike(if messages { Limit::Bytes } else { Limit::Messages });
         if self.spend_patience(1.0, now) && self.warned.is_none_or(|last| now.since(last).as_secs() >= 1) {
             self.warned = Some(now);
             self.error(
@@ -221,9 +231,14 @@ impl Connection {
     fn spend_patience(&mut self, cost: f64, now: Millis) -> bool {
         let left = self.patience.take(self.hub.limits().patience, cost, now);
         if !left {
+            self.strike(Limit::Patience);
             self.outbox.close(CloseReason::Abuse);
         }
         left
+    }
+
+    fn strike(&self, limit: Limit) {
+        self.hub.metrics().strike(limit);
     }
 
     fn error(&self, code: ErrorCode, message: &str) {

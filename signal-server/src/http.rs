@@ -1,4 +1,4 @@
-//! The routes: `/ws`, `/turn`, `/healthz`, and the web app.
+//! The routes: `/ws`, `/turn`, `/healthz`, `/readyz`, and the web app; `/metrics` on a listener of its own.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,18 +18,22 @@ use crate::bucket::KeyedBuckets;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::ice::{Ice, IceError};
+use crate::metrics::{Gauges, Limit};
+use crate::server::Probe;
 use crate::{lock, web, ws};
 
 /// What the handlers share.
 pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) ice: Ice,
+    /// The STUN/TURN server that must answer before this server is ready.
+    pub(crate) probe: Option<Probe>,
     /// The host that ICE URLs carry; nothing: the one that the client used.
     pub(crate) ice_host: Option<String>,
     pub(crate) turn_requests: Mutex<KeyedBuckets<ClientAddress>>,
     pub(crate) behind_proxy: bool,
-    /// Cloned into every WebSocket's task, so that the server knows when all have ended.
-    pub(crate) alive: mpsc::Sender<()>,
+    /// Held by every WebSocket's task, so that the server knows when all have ended.
+    pub(crate) alive: mpsc::WeakSender<()>,
 }
 
 /// All routes.
@@ -38,12 +42,35 @@ pub(crate) fn router(config: &Config, shared: Arc<Shared>) -> Router {
         .route("/ws", get(socket))
         .route("/turn", get(turn))
         .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
         .with_state(shared)
         .merge(web::routes(config.web_root.clone()));
     web::secured(routes)
 }
 
+/// What only those who watch the server may see.
+pub(crate) fn metrics_router(shared: Arc<Shared>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(shared)
+}
+
 impl Shared {
+    /// Why no new clients should be sent here, if so.
+    async fn unready(&self) -> Option<String> {
+        if self.hub.is_draining() {
+            return Some("draining".to_owned());
+        }
+        if self.hub.cluster_servers().is_some() && !self.hub.is_joined() {
+            return Some("NATS is not connected".to_owned());
+        }
+        if let Err(error) = self.ice.is_configured() {
+            return Some(error.to_string());
+        }
+        match &self.probe {
+            Some(probe) if !probe.answers().await => Some("the TURN server does not answer".to_owned()),
+            _ => None,
+        }
+    }
+
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
         let proxied = self.behind_proxy.then(|| forwarded(headers)).flatten();
         proxied.unwrap_or(peer.ip()).into()
@@ -56,13 +83,38 @@ async fn socket(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    match upgrade {
-        Ok(upgrade) => {
+    match (upgrade, shared.alive.upgrade()) {
+        (Ok(upgrade), Some(alive)) if !shared.hub.is_draining() => {
             let address = shared.client(peer, &headers);
-            ws::accept(upgrade, Arc::clone(&shared.hub), address, shared.alive.clone())
+            ws::accept(upgrade, Arc::clone(&shared.hub), address, alive)
         }
-        Err(rejection) => rejection.into_response(),
+        // So that a proxy tries another server.
+        (Ok(_), _) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "1")],
+            "draining\n",
+        )
+            .into_response(),
+        (Err(rejection), _) => rejection.into_response(),
     }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.unready().await {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let gauges = Gauges {
+        connections: shared.hub.connections(),
+        topics: shared.hub.topics(),
+        cluster_servers: shared.hub.cluster_servers(),
+        ready: shared.unready().await.is_none(),
+    };
+    let text = shared.hub.metrics().text(gauges);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 /// An error as JSON.
@@ -86,6 +138,7 @@ async fn turn(
     };
     let admitted = lock(&shared.turn_requests).take(shared.client(peer, &headers), ws::now());
     if !admitted {
+        shared.hub.metrics().strike(Limit::TurnPerAddress);
         let words = "too many requests from this address; try again later".to_owned();
         return problem(StatusCode::TOO_MANY_REQUESTS, words, vec![]);
     }

@@ -30,6 +30,15 @@ pub(crate) enum IceError {
 }
 
 impl Ice {
+    /// # Errors
+    /// When it cannot give any servers as it is configured.
+    pub(crate) fn is_configured(&self) -> Result<(), IceError> {
+        match self {
+            Self::Cloudflare(cloudflare) => cloudflare.is_configured(),
+            Self::None | Self::Embedded { .. } | Self::Coturn { .. } => Ok(()),
+        }
+    }
+
     /// Servers for one client, who reaches this server as `host`.
     pub(crate) async fn servers(&self, host: &str) -> Result<IceServers, IceError> {
         match self {

@@ -6,11 +6,12 @@
 //! - [`Config`]: what a server is told; [`Options`]: the same from flags, environment and a TOML file
 //! - [`Server`]: binds, serves, stops
 //! - [`Limits`]: what one client may cost
+//! - [`metrics`]: what is counted
 //! - [`hub`], [`connection`], [`outbox`]: the signalling itself, without sockets: a frame goes into a connection, and
 //!   messages come out of outboxes
 //!
 //! Inside: `ws` moves frames between sockets and connections, `http` has the routes, `ice` the sources of ICE
-//! servers, `turn_server` the embedded STUN/TURN, `web` the web app's files.
+//! servers, `turn_server` the embedded STUN/TURN, `nats` the way to other servers, `web` the web app's files.
 //!
 //! Nothing is logged that tells who somebody is: no addresses, and no sessions or topics above the debug level.
 #![warn(missing_docs)]
@@ -28,6 +29,9 @@ pub mod hub;
 #[cfg(feature = "server")]
 mod ice;
 mod limits;
+pub mod metrics;
+#[cfg(feature = "server")]
+mod nats;
 pub mod outbox;
 #[cfg(feature = "server")]
 mod server;
@@ -43,7 +47,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use address::ClientAddress;
 pub use bucket::Rate;
 #[cfg(feature = "server")]
-pub use config::{BadConfig, Config, IceConfig, IceKind, LogFormat, Options};
+pub use config::{
+    BadConfig, Config, IceConfig, IceKind, LimitOptions, LogFormat, Options, RateOption, Seconds, TlsFiles,
+};
 pub use limits::Limits;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerError};

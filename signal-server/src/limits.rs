@@ -10,11 +10,13 @@ use crate::bucket::Rate;
 /// Every limit of the signal server. [`Limits::for_listener`] gives the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// WebSocket connections in all. At about 10 KiB each when idle, 20,000 take 200 MiB.
+    /// WebSocket connections in all. At about 7 KiB each when idle, 20,000 take 140 MiB.
     pub connections: usize,
     /// WebSocket connections from one address. 64 leaves room for an office or a carrier's shared address; on loopback
     /// everybody shares one address, and a benchmark opens 1,000.
     pub connections_per_address: usize,
+    /// Plain HTTP connections at once. They are short, and WebSockets do not count.
+    pub http_connections: usize,
     /// Hellos from one address: a hello costs a signature check (70 µs).
     pub hellos_per_address: Rate,
     /// `/turn` requests from one address: a peer asks once an hour, and each answer is a right to relay traffic.
@@ -41,6 +43,16 @@ pub struct Limits {
     /// Relayed allocations of one client address on the embedded TURN server, one socket each. A peer with 12 links on
     /// two network interfaces takes 24.
     pub allocations_per_address: usize,
+    /// The same of one credential. A peer asks for one credential and uses it for all its links.
+    pub allocations_per_credential: usize,
+    /// Bytes that the embedded TURN relays for one credential, both ways. What is above is dropped, which congestion
+    /// control takes as a slower path.
+    pub turn_bytes_per_credential: Rate,
+    /// Allocate and refresh requests of one address. The `turn` crate remembers a nonce for each that it cannot
+    /// authenticate and forgets none, so their number must be bounded; a peer sends two per allocation.
+    pub turn_requests_per_address: Rate,
+    /// The same from everybody together, since a sender of UDP can write any address as its own.
+    pub turn_requests: Rate,
 }
 
 impl Limits {
@@ -60,6 +72,7 @@ impl Limits {
         Self {
             connections: 20_000,
             connections_per_address: 64,
+            http_connections: 4_096,
             hellos_per_address: Rate::new(128.0, 4.0),
             turn_per_address: Rate::new(60.0, 0.5),
             messages: Rate::new(400.0, 50.0),
@@ -72,6 +85,10 @@ impl Limits {
             queue_messages: 256,
             queue_bytes: 8 * MAX_MESSAGE,
             allocations_per_address: 64,
+            allocations_per_credential: 32,
+            turn_bytes_per_credential: Rate::new(16.0 * 1024.0 * 1024.0, 2.0 * 1024.0 * 1024.0),
+            turn_requests_per_address: Rate::new(512.0, 16.0),
+            turn_requests: Rate::new(8_192.0, 256.0),
         }
     }
 
@@ -82,6 +99,7 @@ impl Limits {
             hellos_per_address: Rate::new(4_000.0, 500.0),
             turn_per_address: Rate::new(4_000.0, 500.0),
             allocations_per_address: 4_000,
+            turn_bytes_per_credential: Rate::new(f64::MAX, f64::MAX),
             ..Self::public()
         }
     }

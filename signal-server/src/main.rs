@@ -48,9 +48,10 @@ fn configure(options: Options) -> anyhow::Result<Config> {
 async fn run(config: Config) -> anyhow::Result<()> {
     allow_many_connections();
     let server = Server::bind(config).await?;
+    // Before it is said that it listens: whoever reads that may end it at once.
+    let stop = stop_signal()?;
     let turn = server.turn_addr().map(|address| address.to_string());
     tracing::info!(http = %server.local_addr(), turn, "listening");
-    let stop = stop_signal()?;
     server.serve(stop).await;
     tracing::info!("stopped");
     Ok(())

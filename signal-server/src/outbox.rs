@@ -1,13 +1,15 @@
 //! What waits to be written to one connection.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::ws::Utf8Bytes;
 use sazanami_core::signaling::ServerMessage;
 use tokio::sync::Notify;
 
+use crate::limits::Limits;
 use crate::lock;
+use crate::metrics::{Limit, Metrics};
 
 /// Why the server ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,7 @@ pub struct Outbox {
     changed: Notify,
     max_messages: usize,
     max_bytes: usize,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -88,12 +91,13 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
-            max_messages,
-            max_bytes,
+            max_messages: limits.queue_messages,
+            max_bytes: limits.queue_bytes,
+            metrics,
         }
     }
 
@@ -105,6 +109,8 @@ impl Outbox {
             return;
         }
         if state.queue.len() >= self.max_messages || state.bytes + text.len() > self.max_bytes {
+            self.metrics.strike(Limit::Queue);
+            self.metrics.queue_dropped.add(state.queue.len() as u64 + 1);
             *state = State {
                 closed: Some(CloseReason::SlowReader),
                 ..State::default()

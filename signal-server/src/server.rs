@@ -1,5 +1,9 @@
 //! Binding, serving, stopping.
 
+mod drain;
+mod ready;
+mod tls;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,22 +14,29 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+pub(crate) use self::ready::Probe;
+use self::tls::Certificate;
 use crate::bucket::KeyedBuckets;
 use crate::config::{Config, IceConfig};
 use crate::http::{self, Shared};
 use crate::hub::Hub;
 use crate::ice::{Cloudflare, Ice};
+use crate::metrics::Limit;
+use crate::nats::Nats;
 use crate::turn_server::{self, TurnServer};
 
 /// How long a client may take to send its request headers, and to leave a kept connection unused.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many plain HTTP connections may be open at once. They are short, and WebSockets do not count.
-const HTTP_CONNECTIONS: usize = 4_096;
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// hyper's buffer for one connection, and so the most that request headers may take.
 const HTTP_BUFFER: usize = 16 * 1024;
 /// How long connections have to end once the server stops.
@@ -55,6 +66,20 @@ pub enum ServerError {
     /// The relay address is not known.
     #[error("no relay address for TURN: {0}; give an IP address, or a name that has one, as --public-host")]
     NoRelayAddress(String),
+    /// The port for metrics cannot be had.
+    #[error("cannot listen on {address} for metrics: {error}")]
+    ListenMetrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error("no TLS: {0}")]
+    Tls(String),
+    /// NATS cannot be used.
+    #[error("--nats: {0}")]
+    Nats(String),
     /// The HTTP client for Cloudflare cannot be made.
     #[error("cannot make an HTTPS client: {0}")]
     Client(#[from] reqwest::Error),
@@ -67,7 +92,14 @@ pub struct Server {
     router: Router,
     hub: Arc<Hub>,
     turn: Option<TurnServer>,
-    /// Ends when every WebSocket task has.
+    drain_time: Duration,
+    tls: Option<TlsAcceptor>,
+    metrics_addr: Option<SocketAddr>,
+    /// What runs beside; it ends when this is dropped.
+    beside: JoinSet<()>,
+    nats: Option<Nats>,
+    alive: mpsc::Sender<()>,
+    /// Ends when every WebSocket task has, and `alive` is dropped.
     ended: mpsc::Receiver<()>,
 }
 
@@ -81,24 +113,54 @@ impl Server {
         let listen = |error| ServerError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let (ice, turn) = ice(&config).await?;
         let hub = Arc::new(Hub::new(config.limits.clone(), rand::random()));
+        let (ice, turn) = ice(&config, &hub).await?;
+        let probe = match (&ice, &turn) {
+            (_, Some(turn)) => Some(Probe::of_listener(turn.local_addr())),
+            (Ice::Coturn { urls, .. }, None) => Probe::of_urls(urls),
+            _ => None,
+        };
+        let nats = match &config.nats {
+            Some(url) => Some(Nats::connect(Arc::clone(&hub), url).await?),
+            None => None,
+        };
+        let mut beside = JoinSet::new();
+        let tls = match config.tls.clone() {
+            Some(files) => {
+                let certificate = Certificate::load(files)?;
+                beside.spawn(Arc::clone(&certificate).follow());
+                Some(certificate.acceptor()?)
+            }
+            None => None,
+        };
         let (alive, ended) = mpsc::channel(1);
         let shared = Shared {
             hub: Arc::clone(&hub),
             ice,
+            probe,
             ice_host: ice_host(&config),
             turn_requests: Mutex::new(KeyedBuckets::new(config.limits.turn_per_address)),
             behind_proxy: config.behind_proxy,
-            alive,
+            alive: alive.downgrade(),
         };
-        let router = http::router(&config, Arc::new(shared));
+        let shared = Arc::new(shared);
+        let metrics_addr = match config.metrics_listen {
+            Some(address) => Some(serve_metrics(address, Arc::clone(&shared), &mut beside).await?),
+            None => None,
+        };
+        let router = http::router(&config, shared);
         Ok(Self {
             listener,
             local_addr,
             router,
             hub,
             turn,
+            drain_time: config.drain_time,
+            tls,
+            metrics_addr,
+            beside,
+            nats,
+            alive,
             ended,
         })
     }
@@ -113,37 +175,58 @@ impl Server {
         self.turn.as_ref().map(TurnServer::local_addr)
     }
 
+    /// Where it listens for `/metrics`, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
     /// The connections and topics, for a look from outside.
     pub fn hub(&self) -> Arc<Hub> {
         Arc::clone(&self.hub)
     }
 
-    /// Serves until `shutdown` is done; then closes every connection politely, for at most 5 seconds.
+    /// Serves until `shutdown` is done; then sends clients away over the drain time, and closes whatever is left
+    /// politely, for at most 5 seconds.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self {
             listener,
             router,
             hub,
             turn,
+            drain_time,
+            tls,
+            beside,
+            nats,
+            alive,
             mut ended,
             ..
         } = self;
         let (stop, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
-        let room = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
-        let mut shutdown = std::pin::pin!(shutdown);
+        let room = Arc::new(Semaphore::new(hub.limits().http_connections));
+        // Until the last client has gone: others may still have something for it.
+        let (end_nats, nats_ended) = oneshot::channel();
+        let nats = nats.map(|nats| tokio::spawn(nats.run(nats_ended)));
+        // While it drains, HTTP goes on: /readyz says no, and new WebSockets are refused in words.
+        let mut drained = std::pin::pin!(async {
+            shutdown.await;
+            drain::drain(&hub, drain_time).await;
+        });
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                () = &mut drained => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         // When full, the stream is dropped: a client sees a reset rather than a hanging page.
                         if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-                            let connection = connection(stream, peer, router.clone(), stopped.clone());
+                            let connection =
+                                accepted_connection(stream, peer, tls.clone(), router.clone(), stopped.clone());
                             tasks.spawn(async move {
                                 connection.await;
                                 drop(permit);
                             });
+                        } else {
+                            hub.metrics().strike(Limit::HttpConnections);
                         }
                     }
                     Err(error) if is_of_one_connection(&error) => {}
@@ -156,7 +239,7 @@ impl Server {
             }
         }
         tracing::info!(connections = hub.connections(), "stopping");
-        drop((listener, stopped, router));
+        drop((listener, stopped, router, alive));
         hub.stop();
         let _ = stop.send(());
         let all_end = async {
@@ -164,8 +247,12 @@ impl Server {
             // Nobody sends on it: it ends when the last clone is dropped.
             while ended.recv().await.is_some() {}
         };
-        if tokio::time::timeout(STOP_TIMEOUT, all_end).await.is_err() {
+        if timeout(STOP_TIMEOUT, all_end).await.is_err() {
             tracing::warn!("some connections did not end in time");
+        }
+        drop((end_nats, beside));
+        if let Some(nats) = nats {
+            let _ = nats.await;
         }
         if let Some(turn) = turn {
             turn.close().await;
@@ -173,10 +260,33 @@ impl Server {
     }
 }
 
-/// Serves one TCP connection; a WebSocket that it becomes goes on by itself.
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut stopped: watch::Receiver<()>) {
+/// Accepts TLS, where there is to be any, and serves.
+async fn accepted_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stopped: watch::Receiver<()>,
+) {
     // Small messages must not wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
+    match tls {
+        None => connection(stream, peer, router, stopped).await,
+        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => connection(stream, peer, router, stopped).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
+    }
+}
+
+/// Serves one connection; a WebSocket that it becomes goes on by itself.
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -202,6 +312,21 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut sto
     }
 }
 
+/// Serves `/metrics` beside the rest.
+async fn serve_metrics(
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    beside: &mut JoinSet<()>,
+) -> Result<SocketAddr, ServerError> {
+    let failed = |error| ServerError::ListenMetrics { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local_addr = listener.local_addr().map_err(failed)?;
+    beside.spawn(async move {
+        let _ = axum::serve(listener, http::metrics_router(shared)).await;
+    });
+    Ok(local_addr)
+}
+
 /// Errors that accept(2) passes on from the connection that it would have accepted.
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -211,7 +336,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-async fn ice(config: &Config) -> Result<(Ice, Option<TurnServer>), ServerError> {
+async fn ice(config: &Config, hub: &Hub) -> Result<(Ice, Option<TurnServer>), ServerError> {
     match config.ice.clone() {
         IceConfig::None => Ok((Ice::None, None)),
         IceConfig::Coturn { secret, urls } => Ok((Ice::Coturn { secret, urls }, None)),
@@ -230,7 +355,8 @@ async fn ice(config: &Config) -> Result<(Ice, Option<TurnServer>), ServerError> 
                 listen: address,
                 relay_ip: relay_ip(config).await?,
                 relay_ports,
-                allocations_per_address: config.limits.allocations_per_address,
+                limits: config.limits.clone(),
+                metrics: Arc::clone(hub.metrics()),
                 secret: secret.clone(),
             };
             let listen = |error| ServerError::ListenTurn { address, error };

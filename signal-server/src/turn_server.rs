@@ -24,6 +24,8 @@ use self::clients::Clients;
 use self::listener::Listener;
 use self::policy::Policy;
 use self::relay::Relays;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
 
 /// Names the server in TURN authentication; part of the key that a password becomes.
 pub(crate) const REALM: &str = "sazanami";
@@ -40,8 +42,10 @@ pub(crate) struct Options {
     pub(crate) relay_ip: IpAddr,
     /// The ports that it relays on.
     pub(crate) relay_ports: RangeInclusive<u16>,
-    /// Most allocations of one client address.
-    pub(crate) allocations_per_address: usize,
+    /// What one client may cost.
+    pub(crate) limits: Limits,
+    /// Where it counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// The secret that its credentials are made from.
     pub(crate) secret: String,
 }
@@ -58,7 +62,7 @@ impl TurnServer {
     pub(crate) async fn bind(options: Options) -> std::io::Result<Self> {
         let socket = UdpSocket::bind(options.listen).await?;
         let local_addr = socket.local_addr()?;
-        let clients = Arc::new(Clients::new(options.allocations_per_address));
+        let clients = Arc::new(Clients::new(&options.limits, options.metrics));
         let relays = Relays {
             bind_ip: options.listen.ip(),
             relay_ip: options.relay_ip,
@@ -68,7 +72,7 @@ impl TurnServer {
         };
         let config = ServerConfig {
             conn_configs: vec![ConnConfig {
-                conn: Arc::new(Listener::new(socket, Arc::clone(&clients))),
+                conn: Arc::new(Listener::new(socket, Arc::clone(&clients), &options.limits)),
                 relay_addr_generator: Box::new(relays),
             }],
             realm: REALM.to_owned(),

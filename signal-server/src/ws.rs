@@ -18,10 +18,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::address::ClientAddress;
 use crate::connection::{Connection, Frame};
 use crate::hub::Hub;
+use crate::metrics::Limit;
 use crate::outbox::{CloseReason, Next};
 
-/// tungstenite reserves its read buffer per connection, 128 KiB by default; idle connections need next to nothing.
-const READ_BUFFER: usize = 4 * 1024;
+/// tungstenite reserves its read buffer per connection, 128 KiB by default; idle connections need next to nothing. A
+/// message of 1 KiB still comes with one read.
+const READ_BUFFER: usize = 2 * 1024;
 /// Every message is flushed, so that collecting them before writing would only cost memory.
 const WRITE_BUFFER: usize = 0;
 /// Read up to this, so that a client slightly above [`MAX_MESSAGE`] is told so; more is not even read.
@@ -52,14 +54,15 @@ pub(crate) fn accept(
         .on_upgrade(move |mut socket| async move {
             let challenge = hex::encode(rand::random::<[u8; 32]>());
             match Connection::open(Arc::clone(&hub), address, challenge, now()) {
-                Ok(connection) => serve(&mut socket, connection, hub.limits().write_timeout).await,
+                Ok(connection) => serve(&mut socket, connection, &hub).await,
                 Err(reason) => turn_away(&mut socket, reason, hub.limits().write_timeout).await,
             }
             drop(alive);
         })
 }
 
-async fn serve(socket: &mut WebSocket, mut connection: Connection, write_timeout: Duration) {
+async fn serve(socket: &mut WebSocket, mut connection: Connection, hub: &Hub) {
+    let write_timeout = hub.limits().write_timeout;
     let outbox = Arc::clone(connection.outbox());
     let mut timer = std::pin::pin!(sleep_until(after(connection.deadline())));
     loop {
@@ -69,11 +72,14 @@ async fn serve(socket: &mut WebSocket, mut connection: Connection, write_timeout
             biased;
             next = outbox.next() => match next {
                 Next::Message(text) => {
-                    let written = tokio::select! {
-                        sent = timeout(write_timeout, socket.send(Message::Text(text))) => matches!(sent, Ok(Ok(()))),
-                        () = outbox.overflowed() => false,
+                    let sent = tokio::select! {
+                        sent = timeout(write_timeout, socket.send(Message::Text(text))) => Some(sent),
+                        () = outbox.overflowed() => None,
                     };
-                    if !written {
+                    if !matches!(sent, Some(Ok(Ok(())))) {
+                        if let Some(Err(_)) = sent {
+                            hub.metrics().strike(Limit::WriteTimeout);
+                        }
                         tracing::debug!("a connection did not take what was written to it");
                         return;
                     }

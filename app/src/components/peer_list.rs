@@ -29,6 +29,9 @@ pub(crate) fn PeerList() -> Element {
             span { class: "dot", "aria-hidden": "true" }
             span { {words::signal(network.signal)} }
         }
+        if let Some(code) = network.refused {
+            p { class: "server-refused", "data-testid": "server-refused", {words::refused(code)} }
+        }
         if network.peers.is_empty() {
             p { class: "peers-empty", {t!("peers-empty")} }
         } else {

@@ -75,6 +75,7 @@ fn network() -> Network {
     }));
     Network {
         signal: SignalState::Online,
+        refused: None,
         peers,
     }
 }

@@ -344,6 +344,7 @@ fn the_network_is_told_in_words_and_data() {
     };
     world.node.network = Network {
         signal: SignalState::Online,
+        refused: Some(sazanami_core::signaling::ErrorCode::TooManyConnections),
         peers: vec![
             peer(1, Some("海"), PeerState::Live, Some(PathKind::Direct), Some(23)),
             peer(2, Some("岬"), PeerState::Syncing, Some(PathKind::Relayed), None),
@@ -358,6 +359,7 @@ fn the_network_is_told_in_words_and_data() {
     world.sees(r#"data-state="connecting" data-path="unknown""#);
     world.sees("23 ms");
     world.sees("中継");
+    world.sees("満員か");
     world.click(("data-count", "2"));
     assert_eq!(
         world.html().matches(r#"data-testid="peer""#).count(),

@@ -5,7 +5,7 @@ use nostr::prelude::{EventId, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::media::{BlobId, Usage};
-use crate::signaling::SessionId;
+use crate::signaling::{ErrorCode, SessionId};
 use crate::social::{Ring, TextError};
 use crate::store::transfer::{Format, Imported};
 use crate::store::{
@@ -449,6 +449,8 @@ pub struct Peer {
 pub struct Network {
     /// The signal server.
     pub signal: SignalState,
+    /// What it refused lately, if anything.
+    pub refused: Option<ErrorCode>,
     /// The peers, connected ones first.
     pub peers: Vec<Peer>,
 }

@@ -196,6 +196,7 @@ impl<S: Store> Node<S> {
             Command::StopTransfers => self.stop_transfers()?,
             Command::Network => Reply::Network(Network {
                 signal: self.server.state,
+                refused: self.server.refused,
                 peers: self.peers()?,
             }),
             Command::Setting(name) => Reply::Setting(self.store.setting(&name)?),

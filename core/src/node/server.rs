@@ -8,8 +8,8 @@ use rand::RngExt;
 use super::api::SignalState;
 use super::{Node, Output, SignalCommand, SignalEvent};
 use crate::signaling::{
-    self, ClientMessage, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage, SessionId,
-    Topic,
+    self, ClientMessage, ErrorCode, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage,
+    SessionId, Topic,
 };
 use crate::social::Ring;
 use crate::store::Store;
@@ -39,6 +39,8 @@ const ICE_REFRESH: f64 = 0.75;
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) state: SignalState,
+    /// The last refusal, until the server has been well since: a welcome, or a pong.
+    pub(super) refused: Option<ErrorCode>,
     since: Millis,
     heard: Millis,
     next_ping: Millis,
@@ -125,6 +127,7 @@ impl<S: Store> Node<S> {
             }
             ServerMessage::Welcome => {
                 self.server.failures = 0;
+                self.server.refused = None;
                 self.server.next_ping = now + PING_INTERVAL;
                 self.set_signal_state(SignalState::Online);
                 // Even with all links made: in the lobby others find this peer.
@@ -148,8 +151,12 @@ impl<S: Store> Node<S> {
             ServerMessage::Members { topic, peers } => self.friends_found(&topic, &peers, now),
             ServerMessage::Relayed { from, sealed } => self.introduced(from, &sealed, now),
             ServerMessage::Unreachable { to } => self.unreachable(to),
-            ServerMessage::Error { code, message } => tracing::warn!(?code, message, "signal server refused"),
-            ServerMessage::Pong => {}
+            ServerMessage::Error { code, message } => {
+                tracing::warn!(?code, message, "signal server refused");
+                self.server.refused = Some(code);
+                self.network_changed = true;
+            }
+            ServerMessage::Pong => self.network_changed |= self.server.refused.take().is_some(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::api::{Command, FromNode, Reply, Request, RequestError};
 use super::*;
 use crate::identity::{self, MemoryVault};
 use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
-use crate::signaling::{ClientMessage, PeerSignal, ServerMessage};
+use crate::signaling::{ClientMessage, ErrorCode, PeerSignal, ServerMessage};
 use crate::social::TextError;
 use crate::store::MemoryStore;
 
@@ -499,4 +499,20 @@ fn what_repairs_a_link_waits_for_the_server() {
     assert_eq!(sends(&mut node), 0);
     hear(&mut node, &ServerMessage::Welcome, NOW);
     assert_eq!(sends(&mut node), 1);
+}
+
+#[test]
+fn a_refusal_is_shown_until_the_server_is_well_again() {
+    let mut node = online(1);
+    let refused = |node: &mut Node<MemoryStore>| match ask(node, Command::Network) {
+        Ok(Reply::Network(network)) => network.refused,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&mut node), None);
+    let code = ErrorCode::TooManyTopics;
+    let message = "at most 64 topics".to_owned();
+    hear(&mut node, &ServerMessage::Error { code, message }, NOW);
+    assert_eq!(refused(&mut node), Some(code));
+    hear(&mut node, &ServerMessage::Pong, NOW);
+    assert_eq!(refused(&mut node), None);
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
-use super::{Config, IceConfig};
+use super::limit_options::{LimitOptions, Seconds};
+use super::{Config, IceConfig, TlsFiles};
 use crate::address::host_name;
 
 /// Sazanami's signal server: introduces peers to each other, hands out ICE servers (STUN/TURN), serves the web app.
@@ -98,13 +99,25 @@ pub struct Options {
           default_missing_value = "true")]
     pub behind_proxy: Option<bool>,
 
-    /// Most WebSocket connections in all [default: 20000]
-    #[arg(long, env = "SAZANAMI_MAX_CONNECTIONS", value_name = "COUNT")]
-    pub max_connections: Option<usize>,
+    /// A PEM file with the TLS certificate and its chain: HTTPS instead of HTTP. Read again when it changes
+    #[arg(long, env = "SAZANAMI_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
 
-    /// Most WebSocket connections from one address (IPv6: from one /64) [default: 64; on loopback 2000]
-    #[arg(long, env = "SAZANAMI_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
-    pub max_connections_per_address: Option<usize>,
+    /// A PEM file with the certificate's private key
+    #[arg(long, env = "SAZANAMI_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Join the servers that share this NATS, such as nats://user:password@127.0.0.1:4222, into one
+    #[arg(long, env = "SAZANAMI_NATS", value_name = "URL", hide_env_values = true)]
+    pub nats: Option<String>,
+
+    /// The address for `/metrics` (Prometheus), such as 127.0.0.1:9090; whoever reaches it can read them [default: none]
+    #[arg(long, env = "SAZANAMI_METRICS_LISTEN", value_name = "IP:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// On SIGTERM: the time over which clients are told to go to another server or to come back [default: 10]
+    #[arg(long, env = "SAZANAMI_DRAIN_TIME", value_name = "SECONDS")]
+    pub drain_time: Option<Seconds>,
 
     /// How to write the log, which goes to the standard error [default: text]
     #[arg(long, env = "SAZANAMI_LOG_FORMAT", value_name = "FORMAT")]
@@ -113,6 +126,11 @@ pub struct Options {
     /// What to log: error, warn, info, debug, trace, or tracing-subscriber directives [default: info]
     #[arg(long, env = "SAZANAMI_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+
+    /// What one client may cost
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub limits: LimitOptions,
 }
 
 /// Where ICE servers come from.
@@ -197,6 +215,9 @@ pub enum BadConfig {
     /// Not a host.
     #[error("--public-host {0:?}: give a name or an IP address, without scheme and port")]
     PublicHost(String),
+    /// TLS needs both of its files.
+    #[error("TLS needs both --tls-cert and --tls-key")]
+    Tls,
     /// coturn needs both of its options.
     #[error("--ice coturn needs --coturn-secret and at least one --coturn-url")]
     Coturn,
@@ -243,10 +264,12 @@ impl Options {
                 .or(file.cloudflare_turn_request_url),
             cloudflare_turn_api_token: self.cloudflare_turn_api_token.or(file.cloudflare_turn_api_token),
             behind_proxy: self.behind_proxy.or(file.behind_proxy),
-            max_connections: self.max_connections.or(file.max_connections),
-            max_connections_per_address: self
-                .max_connections_per_address
-                .or(file.max_connections_per_address),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            nats: self.nats.or(file.nats),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            drain_time: self.drain_time.or(file.drain_time),
+            limits: self.limits.or(file.limits),
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
         }
@@ -273,11 +296,16 @@ impl Options {
             config.web_root = Some(root);
         }
         config.behind_proxy = self.behind_proxy.unwrap_or(false);
-        if let Some(most) = self.max_connections {
-            config.limits.connections = most;
-        }
-        if let Some(most) = self.max_connections_per_address {
-            config.limits.connections_per_address = most;
+        self.limits.clone().apply(&mut config.limits);
+        config.tls = match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => return Err(BadConfig::Tls),
+        };
+        config.nats.clone_from(&self.nats);
+        config.metrics_listen = self.metrics_listen;
+        if let Some(time) = self.drain_time {
+            config.drain_time = time.into();
         }
         config.ice = self.into_ice()?;
         Ok(config)
@@ -327,7 +355,10 @@ fn bracketed(host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{Limits, Rate};
 
     fn from(flags: &[&str], file: &str) -> Result<Config, BadConfig> {
         let flags = Options::try_parse_from([&["sazanami-signal"], flags].concat()).unwrap();
@@ -362,13 +393,45 @@ mod tests {
                 .connections_per_address,
             64
         );
+        let flags = ["--max-connections-per-address=7", "--messages=5/0.5"];
+        let file = "messages = '9/9'\nidle-timeout = 30\nhello-timeout = 0.5\nmax-topics = 3";
+        let limits = from(&flags, file).unwrap().limits;
+        let expected = Limits {
+            connections_per_address: 7,
+            messages: Rate::new(5.0, 0.5),
+            idle_timeout: Duration::from_secs(30),
+            hello_timeout: Duration::from_millis(500),
+            topics: 3,
+            ..from(&[], "").unwrap().limits
+        };
+        assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn every_limit_can_be_set() {
+        use clap::CommandFactory;
+        let command = Options::command();
+        let limits = command
+            .get_arguments()
+            .filter(|it| it.get_help_heading() == Some("Limits"));
+        let flags = limits.map(|option| {
+            let value = match option.get_value_names().unwrap()[0].as_str() {
+                "RATE" => "123/45",
+                _ => "123",
+            };
+            format!("--{}={value}", option.get_long().unwrap())
+        });
+        let flags: Vec<String> = flags.collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let set = format!("{:?}", from(&flags, "").unwrap().limits);
+        // What Debug prints of each field: one that was not set has another value.
+        let values = set.matches("123").count();
         assert_eq!(
-            from(&["--max-connections-per-address=7"], "")
-                .unwrap()
-                .limits
-                .connections_per_address,
-            7
+            values,
+            set.matches(": ").count() - 2 * set.matches("Rate {").count(),
+            "{set}"
         );
+        assert_eq!(values, flags.len());
     }
 
     #[test]
@@ -432,5 +495,18 @@ mod tests {
             assert!(bad.parse::<PortRange>().is_err(), "{bad}");
         }
         assert!(toml::from_str::<Options>("prot = 1").is_err());
+        assert!(matches!(from(&["--tls-cert=x"], ""), Err(BadConfig::Tls)));
+        for bad in [
+            "--messages=5",
+            "--messages=-1/2",
+            "--idle-timeout=-1",
+            "--idle-timeout=inf",
+        ] {
+            assert!(
+                Options::try_parse_from(["sazanami-signal", bad]).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(toml::from_str::<Options>("messages = '5'").is_err());
     }
 }

@@ -36,10 +36,20 @@ impl Members {
         self.list.is_empty()
     }
 
-    /// At most `most` members other than `asker`, every one equally likely.
-    pub(crate) fn sample(&self, asker: ConnectionId, most: usize, rng: &mut impl Rng) -> Vec<ConnectionId> {
-        let own = self.places.get(&asker).copied();
-        let others = self.list.len() - usize::from(own.is_some());
+    /// How many members there are other than `asker`.
+    pub(crate) fn others(&self, asker: Option<ConnectionId>) -> usize {
+        self.list.len() - usize::from(asker.is_some_and(|asker| self.places.contains_key(&asker)))
+    }
+
+    /// At most `most` members other than `asker`, every one equally likely, in any order.
+    pub(crate) fn sample(
+        &self,
+        asker: Option<ConnectionId>,
+        most: usize,
+        rng: &mut impl Rng,
+    ) -> Vec<ConnectionId> {
+        let own = asker.and_then(|asker| self.places.get(&asker).copied());
+        let others = self.others(asker);
         let drawn = index::sample(rng, others, most.min(others));
         // Draw from the list without the asker's place: from there on, everybody stands one further.
         drawn
@@ -68,7 +78,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let mut drawn = vec![0; 100];
         for _ in 0..2_000 {
-            let sample = members.sample(ConnectionId(42), 16, &mut rng);
+            let sample = members.sample(Some(ConnectionId(42)), 16, &mut rng);
             assert_eq!(sample.iter().collect::<HashSet<_>>().len(), 16, "no one twice");
             for id in sample {
                 drawn[id.0 as usize] += 1;
@@ -91,13 +101,13 @@ mod tests {
         members.remove(ConnectionId(4));
         members.remove(ConnectionId(4));
         let mut rng = StdRng::seed_from_u64(1);
-        let mut all = members.sample(ConnectionId(9), 16, &mut rng);
+        let mut all = members.sample(Some(ConnectionId(9)), 16, &mut rng);
         all.sort_unstable();
         assert_eq!(all, [1, 2, 3].map(ConnectionId));
         for id in 1..4 {
             members.remove(ConnectionId(id));
         }
         assert!(members.is_empty());
-        assert!(members.sample(ConnectionId(1), 16, &mut rng).is_empty());
+        assert!(members.sample(Some(ConnectionId(1)), 16, &mut rng).is_empty());
     }
 }

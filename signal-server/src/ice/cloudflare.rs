@@ -90,7 +90,13 @@ impl Cloudflare {
         })
     }
 
-    pub(crate) async fn servers(&self) -> Result<IceServers, IceError> {
+    /// # Errors
+    /// When the URL or the token is missing.
+    pub(crate) fn is_configured(&self) -> Result<(), IceError> {
+        self.settings().map(drop)
+    }
+
+    fn settings(&self) -> Result<(&str, &str), IceError> {
         let (Some(url), Some(token)) = (&self.request_url, &self.api_token) else {
             let missing = [
                 ("CLOUDFLARE_TURN_REQUEST_URL", &self.request_url),
@@ -104,6 +110,11 @@ impl Cloudflare {
                     .collect(),
             ));
         };
+        Ok((url, token))
+    }
+
+    pub(crate) async fn servers(&self) -> Result<IceServers, IceError> {
+        let (url, token) = self.settings()?;
         let mut last = self.last.lock().await;
         let usable = last.as_ref().filter(|answer| {
             let keep = if answer.outcome.is_ok() {

@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn an_expired_username_is_good_only_for_the_allocation_that_it_made() {
-        let clients = Arc::new(Clients::new(9));
+        let clients = Arc::new(Clients::new(
+            &crate::Limits::for_listener([127, 0, 0, 1].into()),
+            Arc::default(),
+        ));
         let auth = Auth::new("secret".into(), Arc::clone(&clients));
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let other = SocketAddr::from(([192, 0, 2, 1], 5001));

@@ -13,13 +13,9 @@ use webrtc_util::Conn;
 use super::clients::Clients;
 use crate::address::ClientAddress;
 use crate::bucket::{KeyedBuckets, Rate, TokenBucket};
+use crate::limits::Limits;
 use crate::lock;
-
-/// Allocate and refresh requests of one address. The `turn` crate remembers a nonce for each that it cannot
-/// authenticate and forgets none, so their number must be bounded; a peer sends two per allocation.
-const REQUESTS_PER_ADDRESS: Rate = Rate::new(512.0, 16.0);
-/// The same from everybody together, since a sender of UDP can write any address as its own.
-const REQUESTS: Rate = Rate::new(8_192.0, 256.0);
+use crate::metrics::Limit;
 
 /// STUN header (RFC 5389 §6), which every message here starts with, and its magic cookie.
 const HEADER: usize = 20;
@@ -42,19 +38,22 @@ enum Datagram {
 pub(crate) struct Listener {
     socket: UdpSocket,
     clients: Arc<Clients>,
+    /// Allocate and refresh requests, of one address and from everybody together.
     requests: Mutex<(KeyedBuckets<ClientAddress>, TokenBucket)>,
+    from_all: Rate,
 }
 
 impl Listener {
-    pub(crate) fn new(socket: UdpSocket, clients: Arc<Clients>) -> Self {
+    pub(crate) fn new(socket: UdpSocket, clients: Arc<Clients>, limits: &Limits) -> Self {
         let buckets = (
-            KeyedBuckets::new(REQUESTS_PER_ADDRESS),
-            TokenBucket::full(REQUESTS, crate::ws::now()),
+            KeyedBuckets::new(limits.turn_requests_per_address),
+            TokenBucket::full(limits.turn_requests, crate::ws::now()),
         );
         Self {
             socket,
             clients,
             requests: Mutex::new(buckets),
+            from_all: limits.turn_requests,
         }
     }
 
@@ -73,7 +72,11 @@ impl Listener {
     fn within_rate(&self, client: SocketAddr, now: Millis) -> bool {
         let mut requests = lock(&self.requests);
         // Its own first: one flooder must not use up what is for all.
-        requests.0.take(client.ip().into(), now) && requests.1.take(REQUESTS, 1.0, now)
+        let within = requests.0.take(client.ip().into(), now) && requests.1.take(self.from_all, 1.0, now);
+        if !within {
+            self.clients.metrics().strike(Limit::TurnRequests);
+        }
+        within
     }
 }
 
@@ -196,13 +199,19 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_requests_is_cut_without_an_allocation_there_is_nothing_to_refresh() {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let listener = Listener::new(socket, Arc::new(Clients::new(9)));
+        let limits = Limits::for_listener([127, 0, 0, 1].into());
+        let clients = Arc::new(Clients::new(&limits, Arc::default()));
+        let listener = Listener::new(socket, Arc::clone(&clients), &limits);
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let now = crate::ws::now();
         let let_in = (0..2_000)
             .filter(|_| listener.lets_in(&stun(0x0003, 0), client, now))
             .count();
-        assert_eq!(let_in, REQUESTS_PER_ADDRESS.burst as usize);
+        assert_eq!(let_in, limits.turn_requests_per_address.burst as usize);
+        assert_eq!(
+            clients.metrics().struck(Limit::TurnRequests),
+            2_000 - let_in as u64
+        );
         assert!(listener.lets_in(&stun(0x0001, 0), client, now), "STUN goes on");
         let other = SocketAddr::from(([192, 0, 2, 2], 5000));
         assert!(listener.lets_in(&stun(0x0003, 0), other, now), "and so do others");

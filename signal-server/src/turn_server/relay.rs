@@ -50,7 +50,7 @@ impl RelayAddressGenerator for Relays {
         let relay = Relay {
             socket,
             policy: self.policy,
-            _lease: lease,
+            lease,
         };
         Ok((Arc::new(relay), relay_addr))
     }
@@ -80,7 +80,7 @@ impl Relays {
 struct Relay {
     socket: UdpSocket,
     policy: Policy,
-    _lease: Lease,
+    lease: Lease,
 }
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl Conn for Relay {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), webrtc_util::Error> {
         loop {
             let (size, peer) = super::listener::receive(&self.socket, buf).await;
-            if self.policy.allows(peer) {
+            if self.policy.allows(peer) && self.lease.may_relay(size, crate::ws::now()) {
                 return Ok((size, peer));
             }
         }
@@ -107,7 +107,7 @@ impl Conn for Relay {
     }
 
     async fn send_to(&self, buf: &[u8], peer: SocketAddr) -> Result<usize, webrtc_util::Error> {
-        if self.policy.allows(peer) {
+        if self.policy.allows(peer) && self.lease.may_relay(buf.len(), crate::ws::now()) {
             // UDP may lose it: an unreachable peer is no reason to end anything.
             let _ = self.socket.send_to(buf, peer).await;
         }

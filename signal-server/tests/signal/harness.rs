@@ -38,6 +38,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) turn: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) hub: Arc<Hub>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -54,6 +55,7 @@ impl TestServer {
         Self {
             address: server.local_addr(),
             turn: server.turn_addr(),
+            metrics: server.metrics_addr(),
             hub: server.hub(),
             stop: Some(stop),
             task: tokio::spawn(server.serve(async move {
@@ -70,10 +72,14 @@ impl TestServer {
         within(path, reqwest::get(self.url(path))).await.unwrap()
     }
 
-    pub(crate) async fn stop(&mut self) {
+    pub(crate) fn begin_to_stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.begin_to_stop();
         within("the server's end", &mut self.task).await.unwrap();
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sazanami_core::signaling::{IceServer, IceServers};
+use sazanami_signal::metrics::Limit;
 use sazanami_signal::{Config, IceConfig, Rate};
 use tokio::net::UdpSocket;
 use turn::client::{Client, ClientConfig};
@@ -182,6 +183,34 @@ async fn allocations_of_one_address_are_limited_and_given_back() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn one_credential_relays_only_so_much_and_both_ways_are_counted() {
+    let mut config = Config::on_any_port();
+    config.limits.turn_bytes_per_credential = Rate::new(1_000.0, 0.0);
+    let server = TestServer::with(config).await;
+    let metrics = server.hub.metrics();
+    let (username, password) = credentials(&server).await;
+    let alice = client(&server, &username, &password).await;
+    let relay = within("an allocation", alice.allocate()).await.unwrap();
+    relays(&relay).await;
+    assert_eq!(metrics.turn_allocations.get(), 1);
+    assert_eq!(metrics.turn_bytes.get(), 9, "\"there\" and \"back\"");
+
+    // The large one does not fit any more, a small one after it does.
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let to = peer.local_addr().unwrap();
+    relay.send_to(&[b'x'; 995], to).await.unwrap();
+    relay.send_to(b"small", to).await.unwrap();
+    let mut buf = [0; 2_000];
+    let (size, _) = within("the small one", peer.recv_from(&mut buf)).await.unwrap();
+    assert_eq!(&buf[..size], b"small");
+    assert_eq!(metrics.struck(Limit::TurnBytesPerCredential), 1);
+    // Somebody else's credential has its own.
+    let (username, password) = credentials(&server).await;
+    let other = client(&server, &username, &password).await;
+    relays(&within("an allocation", other.allocate()).await.unwrap()).await;
 }
 
 #[tokio::test]
