@@ -1,6 +1,7 @@
 //! Whole stories, told with any number of peers: the tests tell them with two hundred, the example `simulate` with
 //! thousands. Each says how notes spread in it, and panics where something else goes wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Keys};
@@ -9,6 +10,8 @@ use rand::seq::IteratorRandom;
 
 use super::{Conditions, Nat, PeerId, PeerOptions, Role, Row, Sim};
 use crate::mesh::LinkBudget;
+use crate::node::api::PeerState;
+use crate::signaling::SessionId;
 use crate::social;
 use crate::time::Millis;
 
@@ -75,6 +78,28 @@ fn all_have(sim: &Sim, peers: &[PeerId], notes: &[EventId]) -> bool {
     peers
         .iter()
         .all(|&peer| notes.iter().all(|note| sim.has(peer, note)))
+}
+
+/// Whom a peer's links lead to, over any number of others; the peer first.
+fn reached(sim: &mut Sim, from: PeerId) -> Vec<PeerId> {
+    let sessions: BTreeMap<SessionId, PeerId> = (0..sim.peers.len())
+        .filter_map(|peer| Some((sim.peers[peer].node.as_ref()?.session_id(), peer)))
+        .collect();
+    let mut reached = vec![from];
+    let mut at = 0;
+    while let Some(&peer) = reached.get(at) {
+        at += 1;
+        for link in sim.network(peer).peers {
+            let other = sessions.get(&link.session).copied();
+            if link.state == PeerState::Live
+                && let Some(other) = other
+                && !reached.contains(&other)
+            {
+                reached.push(other);
+            }
+        }
+    }
+    reached
 }
 
 fn running(sim: &Sim, peers: &[PeerId]) -> Vec<PeerId> {
@@ -190,7 +215,15 @@ pub fn split(name: &str, seed: u64, peers: usize) -> Row {
     }
     for half in 0..2 {
         let own: Vec<PeerId> = peers.iter().copied().filter(|peer| peer % 2 == half).collect();
-        assert!(all_have(&sim, &own, &notes[half]), "half {half} has its own");
+        for (round, note) in notes[half].iter().enumerate() {
+            // Who lost all links at the cut finds others only with the server's help.
+            let joined = if half == 0 {
+                own.clone()
+            } else {
+                reached(&mut sim, 2 * round + half)
+            };
+            assert!(all_have(&sim, &joined, &[*note]), "half {half} has its own");
+        }
         let crossed = |note: &EventId| own.iter().any(|&peer| sim.has(peer, note));
         assert!(!notes[1 - half].iter().any(crossed), "nothing crosses the cut");
     }

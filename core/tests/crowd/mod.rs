@@ -18,8 +18,18 @@ pub(crate) fn seeded(seed: u64, scenario: impl FnOnce(u64)) {
 
 /// Tells a story with [`PEERS`], and fails unless everything arrived in it.
 pub(crate) fn complete(seed: u64, scenario: fn(&str, u64, usize) -> Row, and: impl FnOnce(&Row)) {
+    complete_with(PEERS, seed, scenario, and);
+}
+
+/// The same with so many peers.
+pub(crate) fn complete_with(
+    peers: usize,
+    seed: u64,
+    scenario: fn(&str, u64, usize) -> Row,
+    and: impl FnOnce(&Row),
+) {
     seeded(seed, |seed| {
-        let row = scenario("", seed, PEERS);
+        let row = scenario("", seed, peers);
         println!("{}\n{row}", headings());
         assert!(row.is_complete(), "not everything arrived: {row:?}");
         and(&row);
