@@ -282,7 +282,7 @@ async fn a_client_syncs_both_ways_with_the_reference_of_negentropy() {
             Some(next) => {
                 client
                     .say(format!(r#"["NEG-MSG","sync","{}"]"#, hex(&next)))
-                    .await
+                    .await;
             }
             None => break,
         }

@@ -207,9 +207,9 @@ pub fn split(name: &str, seed: u64, peers: usize) -> Row {
     sim.divide(|peer| peer % 2, Some(&[0]));
     let mut notes = [Vec::new(), Vec::new()];
     for round in 0..6 {
-        for half in 0..2 {
+        for (half, notes) in notes.iter_mut().enumerate() {
             let author = 2 * round + half;
-            notes[half].push(sim.post_tracked(author, &format!("{round} by {author}")));
+            notes.push(sim.post_tracked(author, &format!("{round} by {author}")));
         }
         sim.run_for(secs(600));
     }

@@ -34,7 +34,7 @@ impl Browser {
     pub fn copy_database(&self, name: &str, to: &Path) -> Result<PathBuf> {
         let pool = self.pool()?;
         let target = to.join(name);
-        for suffix in [""] {
+        for suffix in ["", "-journal"] {
             let wanted = format!("{name}{suffix}");
             if let Some((_, path)) = pool.iter().find(|(name, _)| *name == wanted) {
                 let bytes = std::fs::read(path)?.split_off(CONTENT as usize);
