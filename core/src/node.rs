@@ -88,15 +88,16 @@ pub enum Input {
         /// One answer for each event; a missing one is found out by the node itself.
         holds: Vec<bool>,
     },
-    /// Something about clients that speak plain Nostr. Never comes from outside the process.
-    #[serde(skip)]
-    Client(ClientEvent),
     /// The network came back (`online` event): connect without waiting.
     Online,
     /// How many links this device can afford from now on: [`LinkBudget::Full`] until told otherwise.
     Budget(LinkBudget),
     /// Time has passed.
     Tick,
+    /// Something about clients that speak plain Nostr. Never comes from outside the process; stands last, since
+    /// postcard counts the variants that are skipped when it writes, and not when it reads.
+    #[serde(skip)]
+    Client(ClientEvent),
 }
 
 /// The WebSocket to the signal server.
