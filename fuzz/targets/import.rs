@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use nostr::prelude::{Event, EventId, JsonUtil};
+use nostr::prelude::{Event, EventId};
 use sazanami_core::store::transfer::{Export, Format, Import, Imported, MediaSink, NoMedia, TransferError};
 use sazanami_core::store::{EventPool, MemoryStore, Store};
 use sazanami_fuzz::{START, Written, event_pool, is_of_pool};
@@ -129,7 +129,7 @@ struct Media {
 }
 
 impl MediaSink for Media {
-    fn begin(&mut self, hash: &[u8; 32], size: u64) -> Result<bool, TransferError> {
+    fn begin(&mut self, hash: &[u8; 32], size: u64, _own: bool) -> Result<bool, TransferError> {
         self.under_way = None;
         let wanted = !self.kept.contains_key(hash);
         if wanted {
@@ -145,7 +145,7 @@ impl MediaSink for Media {
         Ok(())
     }
 
-    fn finish(&mut self, genuine: bool) -> Result<(), TransferError> {
+    fn finish(&mut self, genuine: bool) -> Result<bool, TransferError> {
         let (hash, size, bytes) = self.under_way.take().expect("an end follows a beginning");
         assert_eq!(bytes.len() as u64, size, "finished before its end");
         assert_eq!(
@@ -156,7 +156,7 @@ impl MediaSink for Media {
         if genuine {
             self.kept.insert(hash, bytes);
         }
-        Ok(())
+        Ok(genuine)
     }
 }
 
