@@ -164,7 +164,10 @@ impl World {
         let usage = self.store.usage();
         // Own blobs may take more than the budget; others' take what they leave of it.
         let left = usage.budget.saturating_sub(usage.own);
-        assert!(usage.cached + usage.partial <= left, "more than it may: {usage:?}");
+        assert!(
+            usage.cached + usage.partial <= left,
+            "more than it may: {usage:?}"
+        );
     }
 
     fn fetched(&mut self, id: &BlobId) {
