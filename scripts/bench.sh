@@ -112,7 +112,7 @@ if [ "$relay" = yes ]; then
     mkdir -p "$databases/relay"
     # A signal server that does not exist: nobody else takes part.
     "$bin/sazanami-peer" --stdin --name relay --relay "$port" --data-dir "$databases/relay" \
-      --signal http://127.0.0.1:9 < <(echo "$unlimited"; exec sleep infinity) >/dev/null 2>&1 &
+      --signal http://127.0.0.1:9 < <(echo "$unlimited"; exec sleep 600 2>/dev/null) >/dev/null 2>&1 &
     server=$!
     publish ours "$ingest"
     mkdir -p "$databases/relay"
