@@ -11,7 +11,7 @@ use sazanami_core::sim::{Conditions, Nat, PeerOptions};
 /// What the issue asks of a thousand peers; the example `simulate` shows it for them.
 const MOST_HOPS: u32 = 6;
 const MOST_COPIES: f64 = 3.0;
-/// On lines that lose frames and break, some are sent again.
+/// On lines that hold frames up, more copies are on their way before anybody hears of one.
 const MOST_COPIES_ON_BAD_LINES: f64 = 4.0;
 
 #[test]

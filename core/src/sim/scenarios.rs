@@ -122,7 +122,7 @@ fn posts(name: &str, sim: &mut Sim, peers: &[PeerId]) -> Row {
         );
         assert!(links <= most, "peer {peer} has {links} links of {most}");
     }
-    // What a broken link held up comes when its peers have reconciled.
+    // What was held up on its way comes with a reconciliation.
     sim.run_until_holds(secs(60), |sim| all_have(sim, peers, &notes));
     Row::of(name, sim, peers, &notes, mark)
 }
