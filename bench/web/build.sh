@@ -16,5 +16,5 @@ wasm-opt -Oz --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-
 esbuild node_modules/@snort/worker-relay/src/worker.ts --bundle --minify --format=esm --loader:.wasm=file \
   --asset-names='[name]' --outfile="$site/snort/worker.mjs" --log-level=warning
 cp page/ours.worker.js page/ours.verifier.js "$site/"
-esbuild page/main.js page/nostr-wasm.worker.js --bundle --format=esm --outdir="$site" --log-level=warning
+esbuild page/main.js page/nostr-wasm.worker.js --bundle --external:./ours/* --format=esm --outdir="$site" --log-level=warning
 echo '<!doctype html><meta charset="utf-8"><title>Benchmarks</title><script type="module" src="main.js"></script>' >"$site/index.html"

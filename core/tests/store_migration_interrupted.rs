@@ -19,7 +19,7 @@ const DATABASE: &str = "SAZANAMI_TEST_MIGRATE_DATABASE";
 const NOTES: u64 = 2_000;
 const KILLS: u32 = 20;
 /// The version of today.
-const CURRENT: usize = 3;
+const CURRENT: usize = 4;
 const WORD: &str = "波";
 
 /// Events as version 1 had stored them: one note deleted, the rest there.

@@ -1,6 +1,7 @@
 // Measures Sazanami, @snort/worker-relay and nostr-wasm in one run, alternating. The page's script reads
 // `window.figures` when `window.done` is set.
 import { WorkerRelayInterface } from '@snort/worker-relay';
+import init, { decode } from './ours/sazanami_bench_web.js';
 
 const options = Object.fromEntries(new URLSearchParams(location.search));
 const seed = Number(options.seed), size = Number(options.events), repeats = Number(options.repeats ?? 3);
@@ -180,7 +181,7 @@ async function stores(lines) {
     const authors = (await ours.call('followed', seed, size, FOLLOWED, QUIET, reader === 1)).split('\n');
     const times = { ours: [], snort: [] };
     for (let part = 0; part < 4; part++) {
-      times.ours.push(...await timed(QUERIES / 4, () => ours.call('home', reader)));
+      times.ours.push(...await timed(QUERIES / 4, async () => decode(await ours.call('home', reader))));
       times.snort.push(...await timed(QUERIES / 4, () => relay.query(['REQ', 'home', { kinds: [1], authors, limit: 50 }])));
     }
     for (const [who, values] of Object.entries(times)) {
@@ -189,8 +190,8 @@ async function stores(lines) {
       figure(`web home, ${name}/${of}/p99`, percentile(values, 0.99), 'ms');
     }
   }
-  const page = JSON.parse(await ours.call('home', 0));
-  if (page.notes.length !== 50) throw new Error(`a page of ${page.notes.length} notes`);
+  const notes = decode(await ours.call('home', 0));
+  if (notes !== 50) throw new Error(`a page of ${notes} notes`);
   theirs.end();
   ours.end();
 
@@ -210,16 +211,17 @@ async function stores(lines) {
   figure(`web open/${size}/p50`, median(opens), 'ms');
 
   ours = (await loaded([], 'single.db')).client;
-  const notes = lines.filter((line) => line.includes('"kind":1,')).slice(0, WRITES);
+  const single = lines.filter((line) => line.includes('"kind":1,')).slice(0, WRITES);
   stage('single writes');
   const writes = [];
-  for (const line of notes) writes.push(await ours.call('putOne', line));
+  for (const line of single) writes.push(await ours.call('putOne', line));
   figure('web durable write/ours/p50', percentile(writes, 0.5), 'ms');
   figure('web durable write/ours/p99', percentile(writes, 0.99), 'ms');
   ours.end();
 }
 
 try {
+  await init();
   const lines = (await (await fetch('corpus.jsonl')).text()).split('\n').filter(Boolean);
   await verifying(lines);
   await stores(lines);

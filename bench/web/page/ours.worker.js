@@ -57,7 +57,8 @@ const calls = {
 self.onmessage = async ({ data: { id, call, args } }) => {
   try {
     await ready;
-    self.postMessage({ id, result: await calls[call](...args) });
+    const result = await calls[call](...args);
+    self.postMessage({ id, result }, result instanceof Uint8Array ? [result.buffer] : []);
   } catch (error) {
     self.postMessage({ id, error: String(error) });
   }

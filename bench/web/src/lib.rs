@@ -4,7 +4,7 @@
 use nostr::prelude::{Event, Keys};
 use sazanami_core::corpus::Plan;
 use sazanami_core::social::{KINDS, follows_event};
-use sazanami_core::store::{Scope, SqliteStore, Store};
+use sazanami_core::store::{Page, Scope, SqliteStore, Store};
 use sazanami_core::time::Millis;
 use sazanami_core::verify;
 use sqlite_wasm_rs::WasmOsCallback;
@@ -16,7 +16,7 @@ mod clock;
 /// Events in a transaction, as the node stores them.
 const BATCH: usize = 512;
 /// Notes on a page of the interface.
-const PAGE: usize = 50;
+const PAGE_NOTES: usize = 50;
 
 /// A database on OPFS and the events to put into it.
 #[wasm_bindgen]
@@ -118,11 +118,11 @@ impl Bench {
         self.store.put(&lists, now).map(drop).map_err(text)
     }
 
-    /// A page of a reader's home timeline, as JSON.
-    pub fn home(&self, reader: u64) -> Result<String, String> {
+    /// A page of a reader's home timeline, encoded as the app's worker does.
+    pub fn home(&self, reader: u64) -> Result<Vec<u8>, String> {
         let scope = Scope::FollowedBy(self.plan.reader(reader).public_key());
-        let page = self.store.timeline(scope, None, PAGE).map_err(text)?;
-        serde_json::to_string(&page).map_err(text)
+        let page = self.store.timeline(scope, None, PAGE_NOTES).map_err(text)?;
+        postcard::to_allocvec(&page).map_err(text)
     }
 
     /// Stores one signed event by itself, as a post is; answers milliseconds.
@@ -137,6 +137,13 @@ impl Bench {
     fn now(&self) -> Millis {
         Millis((self.plan.end() + 3_600) * 1_000)
     }
+}
+
+/// Decodes a page as the app's page does; answers how many notes are on it.
+#[wasm_bindgen]
+pub fn decode(page: &[u8]) -> Result<usize, String> {
+    let page: Page = postcard::from_bytes(page).map_err(text)?;
+    Ok(page.notes.len())
 }
 
 /// The people whom the readers follow: as hex keys, a line each.

@@ -24,41 +24,68 @@ pub(super) enum Token {
 /// Visits what stands in a text, in linear time.
 pub(super) fn visit(text: &str, mut see: impl FnMut(Token)) {
     let mut addresses = 0;
-    let mut before = None;
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let taken = if matches!(c, '#' | '＃') && before.is_none_or(may_stand_before_hashtag) {
-            let word = &rest[c.len_utf8()..];
-            let word = word
-                .split_once(|c| !is_hashtag_char(c))
-                .map_or(word, |(word, _)| word);
-            if let Some(tag) = fold_hashtag(word).filter(|tag| !tag.chars().all(char::is_numeric)) {
-                see(Token::Hashtag(tag));
-            }
-            c.len_utf8() + word.len()
-        } else if let Some(data) = rest.strip_prefix("nostr:") {
-            let len = run(data, |byte| byte.is_ascii_alphanumeric());
+    let mut at = 0;
+    // Timelines do this for every note: most bytes are no beginning of anything, and looked at just once.
+    while let Some(found) = text.as_bytes()[at..]
+        .iter()
+        .position(|byte| BEGINNINGS.contains(byte))
+    {
+        at += found;
+        let rest = &text.as_bytes()[at..];
+        at += if let Some(sign) = hash(rest) {
+            hashtag(text, at, sign, &mut see)
+        } else if let Some(data) = rest.strip_prefix(b"nostr:") {
+            let len = run(data, u8::is_ascii_alphanumeric);
             if len <= MAX_ADDRESS_BYTES && addresses < MAX_ADDRESSES {
                 addresses += 1;
-                match Nip19::from_bech32(&data[..len]) {
+                let start = at + b"nostr:".len();
+                match Nip19::from_bech32(&text[start..start + len]) {
                     Err(_) | Ok(Nip19::Secret(_)) => {}
                     Ok(address) => see(Token::Address(address)),
                 }
             }
-            "nostr:".len() + len
-        } else if rest.starts_with("http://") || rest.starts_with("https://") {
+            b"nostr:".len() + len
+        } else if rest.starts_with(b"http://") || rest.starts_with(b"https://") {
             // A fragment is no hashtag.
-            run(rest, |byte| byte.is_ascii_graphic())
+            run(rest, u8::is_ascii_graphic)
         } else {
-            c.len_utf8()
+            1
         };
-        before = rest[..taken].chars().next_back();
-        rest = &rest[taken..];
     }
 }
 
-fn run(text: &str, holds: impl Fn(u8) -> bool) -> usize {
-    text.bytes().take_while(|byte| holds(*byte)).count()
+/// First bytes of `#`, `＃`, `nostr:` and `http`. None of them is within a character.
+const BEGINNINGS: [u8; 4] = [b'#', FULL_WIDTH_HASH[0], b'n', b'h'];
+/// `＃`.
+const FULL_WIDTH_HASH: &[u8; 3] = b"\xef\xbc\x83";
+
+/// The bytes of the sign of a hashtag at the beginning of a text.
+fn hash(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'#', ..] => Some(1),
+        _ if text.starts_with(FULL_WIDTH_HASH) => Some(FULL_WIDTH_HASH.len()),
+        _ => None,
+    }
+}
+
+/// Sees the hashtag whose sign stands at a place, if it is one; the bytes that are done.
+fn hashtag(text: &str, at: usize, sign: usize, see: &mut impl FnMut(Token)) -> usize {
+    let before = text[..at].chars().next_back();
+    if !before.is_none_or(may_stand_before_hashtag) {
+        return sign;
+    }
+    let word = &text[at + sign..];
+    let word = word
+        .split_once(|c| !is_hashtag_char(c))
+        .map_or(word, |(word, _)| word);
+    if let Some(tag) = fold_hashtag(word).filter(|tag| !tag.chars().all(char::is_numeric)) {
+        see(Token::Hashtag(tag));
+    }
+    sign + word.len()
+}
+
+fn run(text: &[u8], holds: impl Fn(&u8) -> bool) -> usize {
+    text.iter().take_while(|byte| holds(byte)).count()
 }
 
 /// A hashtag as it is compared and stored: without `#`, in lower case; `None` when it is empty or over

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 /// Each finds rows that should not be there.
-const CONTRADICTIONS: [(&str, &str); 11] = [
+const CONTRADICTIONS: [(&str, &str); 12] = [
     (
         "an event without a body",
         "SELECT seq FROM event WHERE seq NOT IN (SELECT seq FROM body)",
@@ -27,10 +27,16 @@ const CONTRADICTIONS: [(&str, &str); 11] = [
         "WITH counted AS (SELECT target, sum(type = 1) AS a, sum(type = 2) AS b,
             count(DISTINCT CASE WHEN type = 3 THEN who END) AS c,
             count(DISTINCT CASE WHEN type = 4 THEN who END) AS d,
-            count(DISTINCT CASE WHEN type = 5 THEN who END) AS e FROM link GROUP BY target)
-         SELECT * FROM (SELECT * FROM counted EXCEPT SELECT target, replies, thread, reposts, quotes, reactions FROM tally)
-         UNION ALL
-         SELECT * FROM (SELECT target, replies, thread, reposts, quotes, reactions FROM tally EXCEPT SELECT * FROM counted)",
+            count(DISTINCT CASE WHEN type = 5 THEN who END) AS e FROM link GROUP BY target),
+         kept AS (SELECT target, replies, thread, reposts, quotes, reactions FROM tally
+            UNION ALL SELECT substr(id, 1, 8), replies, thread, reposts, quotes, reactions FROM event
+            WHERE replies OR thread OR reposts OR quotes OR reactions)
+         SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
+         UNION ALL SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)",
+    ),
+    (
+        "a tally of an event that is here",
+        "SELECT target FROM tally WHERE target IN (SELECT substr(id, 1, 8) FROM event)",
     ),
     (
         "a person's figures that are not those of their events",

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::error::Context;
 use super::place;
-use super::queries::{self, Stored, number};
+use super::queries::{self, Entries, Stored, number};
 use crate::social::{self, References, read_follows, read_mutes};
 use crate::store::{Cursor, Note, Page, Repost, StoreError};
 
@@ -23,11 +23,11 @@ const MIN_SCAN: usize = 256;
 const MAX_PEOPLE: usize = 20_000;
 
 /// A range of `event_listed`.
-pub(super) const LISTED: &str =
-    "SELECT seq FROM event WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
-/// A range of `event_listed`, then the rows, which stand in the same order.
-pub(super) const LISTED_AUTHORS: &str =
-    "SELECT seq, author FROM event WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+pub(super) const LISTED: &str = "SELECT seq FROM event INDEXED BY event_listed
+    WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
+/// A range of `event_listed`.
+pub(super) const LISTED_AUTHORS: &str = "SELECT seq, author FROM event INDEXED BY event_listed
+    WHERE class = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
 /// A range of `event_by_author`.
 pub(super) const OF_CLASS: &str =
     "SELECT seq FROM event WHERE author = ?3 AND class = ?4 AND seq < ?1 ORDER BY seq DESC LIMIT ?2";
@@ -212,6 +212,7 @@ impl SqliteStore {
         wanted: impl Fn(&Event) -> bool,
     ) -> Result<Page, StoreError> {
         let (mut from, mut looked_at, mut notes) = (walk.from, 0, Vec::<Note>::new());
+        let mut entries = Entries::of(&self.connection).context(CONTEXT)?;
         loop {
             let many = (walk.limit.saturating_add(1) - notes.len()).max(walk.at_once);
             let places = next(from, many).context(CONTEXT)?;
@@ -219,12 +220,12 @@ impl SqliteStore {
             for place in places {
                 from = place;
                 looked_at += 1;
-                let Some(entry) = queries::stored_at(&self.connection, place).context(CONTEXT)? else {
+                let Some(entry) = entries.at(place).context(CONTEXT)? else {
                     continue;
                 };
                 let cursor = Cursor::of(&entry.event);
                 if wanted(&entry.event)
-                    && let Some(note) = self.shown(entry, walk.muting)?
+                    && let Some(note) = self.shown(entry, &mut entries, walk.muting)?
                 {
                     if notes.len() == walk.limit {
                         let next = notes.last().map(Note::cursor);
@@ -244,7 +245,12 @@ impl SqliteStore {
     }
 
     /// What an entry of a timeline shows: a note, or the note that was reposted.
-    fn shown(&self, entry: Stored, muting: Muting) -> Result<Option<Note>, StoreError> {
+    fn shown(
+        &self,
+        entry: Stored,
+        entries: &mut Entries<'_>,
+        muting: Muting,
+    ) -> Result<Option<Note>, StoreError> {
         if entry.event.kind == Kind::TextNote {
             return Ok((!self.hides(&entry, muting)?).then(|| entry.into_note()));
         }
@@ -254,7 +260,10 @@ impl SqliteStore {
         if muting == Muting::LeftOut && self.hides_person(&entry.event.pubkey)? {
             return Ok(None);
         }
-        let original = queries::stored(&self.connection, &target.id).context(CONTEXT)?;
+        let Some(place) = queries::seq_of(&self.connection, &target.id).context(CONTEXT)? else {
+            return Ok(None);
+        };
+        let original = entries.at(place).context(CONTEXT)?;
         let Some(original) = original.filter(|note| note.event.kind == Kind::TextNote) else {
             return Ok(None);
         };

@@ -3,7 +3,7 @@
 
 use nostr::prelude::{Event, EventId, Kind, PublicKey, Timestamp};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use super::{codec, place};
 use crate::social::{Address, References};
@@ -25,18 +25,18 @@ pub(super) const LATEST: &str =
 /// By the key of `forgotten`.
 pub(super) const FORGOTTEN: &str =
     "SELECT until FROM forgotten WHERE author = ?1 AND kind = ?2 AND identifier = ?3";
-/// By the keys of `event`, `body`, `person`, and that of `tally`.
+/// By the keys of `event`, `body` and `person`.
 pub(super) const ENTRY: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data, p.name,
-    t.replies, t.thread, t.reposts, t.quotes, t.reactions
-    FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
-    LEFT JOIN tally t ON t.target = substr(e.id, 1, 8) WHERE e.seq = ?1";
+    e.replies, e.thread, e.reposts, e.quotes, e.reactions
+    FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author WHERE e.seq = ?1";
 /// By `event_by_id` and the keys of `body` and `person`.
 pub(super) const EVENT: &str = "SELECT e.seq, e.id, e.author, p.key, e.moved, e.kind, b.data
     FROM event e CROSS JOIN body b ON b.seq = e.seq CROSS JOIN person p ON p.no = e.author
     WHERE substr(e.id, 1, 8) = ?1 AND e.id = ?2";
-/// By the key of `tally`.
+/// By `event_by_id`, or the key of `tally`.
 pub(super) const COUNTS: &str =
-    "SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1";
+    "SELECT replies, thread, reposts, quotes, reactions FROM event WHERE substr(id, 1, 8) = ?1
+    UNION ALL SELECT replies, thread, reposts, quotes, reactions FROM tally WHERE target = ?1 LIMIT 1";
 /// By the key of `person`.
 pub(super) const PERSON: &str = "SELECT key, name, ring FROM person WHERE no = ?1";
 /// By the key of `person`.
@@ -135,7 +135,20 @@ pub(super) fn forgotten_until(
 
 /// A stored event by its place.
 pub(super) fn stored_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
-    undamaged(db.prepare_cached(ENTRY)?.query_row([seq], to_stored))
+    Entries::of(db)?.at(seq)
+}
+
+/// Reads stored events one after the other, without looking the statement up for each.
+pub(super) struct Entries<'a>(CachedStatement<'a>);
+
+impl<'a> Entries<'a> {
+    pub(super) fn of(db: &'a Connection) -> rusqlite::Result<Self> {
+        db.prepare_cached(ENTRY).map(Self)
+    }
+
+    pub(super) fn at(&mut self, seq: i64) -> rusqlite::Result<Option<Stored>> {
+        undamaged(self.0.query_row([seq], to_stored))
+    }
 }
 
 /// An event by its id, without what is known about it.
@@ -274,8 +287,8 @@ pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
 
 fn to_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
     let count = |column: usize| -> rusqlite::Result<u32> {
-        let count: Option<i64> = row.get(first + column)?;
-        Ok(u32::try_from(count.unwrap_or(0).max(0)).unwrap_or(u32::MAX))
+        let count: i64 = row.get(first + column)?;
+        Ok(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
     };
     Ok(Counts {
         replies: count(0)?,

@@ -168,8 +168,10 @@ fn first_pass(pages: &mut Pages<'_>, intake: &mut Intake<'_>) -> Result<Found, S
                     Value::Integer(_),
                     Value::Integer(_),
                     moved,
+                    // Counts, unless it was written before they stood here.
+                    ..,
                 ],
-            ) if id.len() == 32 => {
+            ) if id.len() == 32 && [7, 12].contains(&values.len()) => {
                 if let Ok(kind) = u16::try_from(*kind) {
                     found.rows.push(Row {
                         seq,

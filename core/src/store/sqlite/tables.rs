@@ -13,7 +13,7 @@ use super::tags::{self, Tags};
 use super::{codec, place};
 use crate::social::{self, Address, References, read_follows};
 use crate::store::rules::{self, Tables, Version, shown_name};
-use crate::store::{Cause, Changes, Entry, Known, Query, StoreError, words};
+use crate::store::{Cause, Changes, Counts, Entry, Known, Query, StoreError, words};
 
 const CONTEXT: &str = "storing an event";
 /// Changed queries that are told one by one; past it, everything may have changed.
@@ -48,6 +48,17 @@ pub(super) const REPOSTERS: &str = "SELECT p.key FROM link l CROSS JOIN person p
 /// By the key of `link`.
 pub(super) const HAS_LINK: &str =
     "SELECT EXISTS (SELECT 1 FROM link WHERE target = ?1 AND type = ?2 AND who = ?3)";
+/// By `event_by_id`.
+pub(super) const ADD_COUNTS: &str = "UPDATE event SET replies = replies + ?2, thread = thread + ?3,
+    reposts = reposts + ?4, quotes = quotes + ?5, reactions = reactions + ?6 WHERE substr(id, 1, 8) = ?1";
+pub(super) const SET_COUNTS: &str = "UPDATE event SET (replies, thread, reposts, quotes, reactions) =
+    (?2, ?3, ?4, ?5, ?6) WHERE seq = ?1";
+pub(super) const DELETE_TALLY: &str = "DELETE FROM tally WHERE target = ?1";
+/// What goes leaves its counts behind, unless another stands for the same bytes (see `event_by_id`).
+pub(super) const KEEP_COUNTS: &str =
+    "INSERT INTO tally SELECT substr(id, 1, 8), replies, thread, reposts, quotes, reactions FROM event e
+    WHERE seq = ?1 AND (replies OR thread OR reposts OR quotes OR reactions) AND NOT EXISTS
+    (SELECT 1 FROM event o WHERE substr(o.id, 1, 8) = substr(e.id, 1, 8) AND o.seq <> e.seq)";
 pub(super) const ADD_TALLY: &str = "INSERT INTO tally (target, replies, thread, reposts, quotes, reactions)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (target) DO UPDATE SET
     replies = replies + excluded.replies, thread = thread + excluded.thread, reposts = reposts + excluded.reposts,
@@ -173,10 +184,11 @@ impl<'a> Writer<'a> {
             if [replies, thread, reposts, quotes, reactions] == [0; 5] {
                 continue;
             }
-            self.run(
-                ADD_TALLY,
-                params![target, replies, thread, reposts, quotes, reactions],
-            )?;
+            let params = params![target, replies, thread, reposts, quotes, reactions];
+            if self.run(ADD_COUNTS, params)? > 0 {
+                continue;
+            }
+            self.run(ADD_TALLY, params)?;
             if [replies, thread, reposts, quotes, reactions]
                 .iter()
                 .any(|delta| *delta < 0)
@@ -355,6 +367,25 @@ impl<'a> Writer<'a> {
         self.tallies.entry(target).or_default()[column] += by;
     }
 
+    /// What was counted before the event came, under the same bytes of its id.
+    fn take_tally(&self, event: &Event, seq: i64, counted: Counts) -> Result<(), StoreError> {
+        let Counts {
+            replies,
+            thread,
+            reposts,
+            quotes,
+            reactions,
+        } = counted;
+        if counted == Counts::default() {
+            return Ok(());
+        }
+        self.run(
+            SET_COUNTS,
+            params![seq, replies, thread, reposts, quotes, reactions],
+        )?;
+        self.run(DELETE_TALLY, [short(&event.id)]).map(drop)
+    }
+
     fn link_changed(&mut self, link: Link, target: EventId) {
         if matches!(link, Link::Thread | Link::Reply) {
             self.changed(Query::Thread(target));
@@ -514,6 +545,7 @@ impl<'a> Writer<'a> {
     pub(super) fn remove(&mut self, stored: &Stored) -> Result<(), StoreError> {
         self.changes.removed.push(Entry::of(&stored.event));
         self.unindex(&stored.event, stored.seq, stored.author)?;
+        self.run(KEEP_COUNTS, [stored.seq])?;
         self.run(DELETE_EVENT, [stored.seq])?;
         self.run(DELETE_BODY, [stored.seq])?;
         self.account(&stored.event, stored.author, stored.body_bytes, -1);
@@ -612,6 +644,7 @@ impl Tables for Writer<'_> {
             _ => 0,
         };
         let media = i64::from(event.kind == Kind::TextNote && !references.media.is_empty());
+        let counted = queries::counts(self.db, &event.id).context(CONTEXT)?;
         let mut seq = None;
         for place in place::candidates(created_at, &event.id, self.people.salt) {
             let moved = (place::second_of(place) != created_at).then(|| seconds(created_at));
@@ -637,6 +670,7 @@ impl Tables for Writer<'_> {
                 damaged: false,
             });
         };
+        self.take_tally(event, seq, counted)?;
         let data = codec::encode(event);
         self.run(INSERT_BODY, params![seq, data])?;
         self.index(event, &references, seq, author)?;

@@ -1,4 +1,4 @@
-//! From version 1 to 2: every event is put again, in the form of the new tables.
+//! From version 1: every event is put again, in the form of the new tables.
 
 use nostr::prelude::{Event, Kind, PublicKey, Signature, Tags, Timestamp};
 use rusqlite::types::Type;
@@ -20,6 +20,9 @@ const EVENTS: &str =
 const LATEST: &str = "SELECT author, kind, created_at, id FROM latest_1";
 
 pub(super) fn carry_over(db: &Connection) -> Result<(), StoreError> {
+    if !db.table_exists(None, "event_1").context(CONTEXT)? {
+        return Ok(());
+    }
     let mut people = People::load(db).context(CONTEXT)?;
     let mut writer = Writer::new(db, &mut people);
     // They were verified when they came.
