@@ -70,10 +70,21 @@ impl Part {
                 return Err(std::io::ErrorKind::AlreadyExists.into());
             }
             // A file system without links.
-            std::fs::copy(&self.path, whole).map(|_| ())
+            std::fs::copy(&self.path, whole)?;
+            File::open(whole)?.sync_all()
         })?;
+        // Its name is on the disk as well before it is said to be there.
+        match whole.parent() {
+            Some(folder) if folder != Path::new("") => sync_folder(folder),
+            _ => sync_folder(Path::new(".")),
+        }
         Ok(())
     }
+}
+
+/// Best effort: not every system can.
+fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 impl Drop for Part {
