@@ -75,6 +75,8 @@ need_for_tests() {
   need xauth "a display for the desktop window" have xauth
   need imagemagick "pictures of the desktop window" have import
   need xdotool "types into the desktop window" have xdotool
+  need coturn "a TURN server that is not ours, for peers behind address translation" have turnserver
+  need iproute2 "networks to test in" have ip
   need nats-server "joins several signal servers into one" has_nats_server
   need fonts-noto-cjk "Japanese text in pictures" has_cjk_font
 }

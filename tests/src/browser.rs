@@ -16,6 +16,7 @@ use serde_json::json;
 pub use page::PeerRow;
 
 use crate::Site;
+use crate::internet::Host;
 use driver::Driver;
 
 /// How a browser is started.
@@ -45,6 +46,7 @@ pub struct Browser {
     address: String,
     profile: PathBuf,
     launch: Launch,
+    host: Option<Host>,
     driver: Option<Driver>,
 }
 
@@ -62,11 +64,24 @@ impl Browser {
     /// # Errors
     /// As [`Browser::open`].
     pub async fn open_with(site: &Site, name: &str, launch: Launch) -> Result<Self> {
+        Self::open_somewhere(site, name, launch, None).await
+    }
+
+    /// The same, on a host of an internet.
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    pub async fn open_on(host: &Host, site: &Site, name: &str, launch: Launch) -> Result<Self> {
+        Self::open_somewhere(site, name, launch, Some(host.clone())).await
+    }
+
+    async fn open_somewhere(site: &Site, name: &str, launch: Launch, host: Option<Host>) -> Result<Self> {
         let mut browser = Self {
             name: name.to_owned(),
             address: site.address().to_owned(),
             profile: site.folder().join(format!("profile-{name}")),
             launch,
+            host,
             driver: None,
         };
         browser.reopen().await?;
@@ -79,7 +94,8 @@ impl Browser {
     /// As [`Browser::open`].
     pub async fn reopen(&mut self) -> Result<()> {
         std::fs::create_dir_all(&self.profile)?;
-        let driver = Driver::start(&self.name, &self.profile, &self.launch).await?;
+        let host = self.host.as_ref().map(|host| (host, self.address.as_str()));
+        let driver = Driver::start(&self.name, &self.profile, &self.launch, host).await?;
         let address = format!("{}{}", self.address, self.launch.path);
         self.driver = Some(driver);
         self.client()?

@@ -5,11 +5,13 @@
 //! - [`NativePeer`]: the headless peer, spoken to in JSON lines.
 //! - [`Desktop`]: the desktop window on a display of its own.
 //! - [`RawPeer`]: a program of the tests that speaks over a real data channel, byte by byte.
+//! - [`internet`]: namespaces behind address translation and bad lines, in which all of these run.
 //!
 //! Each scenario is a file in `tests/`. Every wait has a limit and fails with what was there instead ([`until`]).
 
 mod browser;
 mod desktop;
+pub mod internet;
 mod native_peer;
 mod paths;
 mod process;
@@ -23,7 +25,7 @@ pub use native_peer::NativePeer;
 pub use paths::{artefacts, browser_is_here, program, web_root};
 pub use process::{Process, free_port};
 pub use raw_peer::RawPeer;
-pub use site::Site;
+pub use site::{Site, Turn};
 pub use until::until;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::internet::Host;
 use crate::{Process, SOON, START, Site, program, until};
 
 /// A line that the peer prints; changes are of no interest here.
@@ -45,7 +46,27 @@ impl NativePeer {
     /// # Errors
     /// As [`NativePeer::start`].
     pub async fn start_in(site: &Site, name: &str, data: &Path, options: &[&str]) -> Result<Self> {
-        let mut command = Program::new(program("sazanami-peer")?);
+        let command = Program::new(program("sazanami-peer")?);
+        Self::start_as(command, site, name, data, options).await
+    }
+
+    /// Starts a peer with a fresh data directory on a host of an internet.
+    ///
+    /// # Errors
+    /// As [`NativePeer::start`].
+    pub async fn start_on(host: &Host, site: &Site, name: &str, options: &[&str]) -> Result<Self> {
+        let command = host.command(&program("sazanami-peer")?);
+        let data = site.folder().join(format!("peer-{name}"));
+        Self::start_as(command, site, name, &data, options).await
+    }
+
+    async fn start_as(
+        mut command: Program,
+        site: &Site,
+        name: &str,
+        data: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         command
             .arg("--data-dir")
             .arg(data)

@@ -9,6 +9,7 @@ use sazanami_core::signaling::IceServers;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::internet::{Host, installed};
 use crate::{Process, START, free_port, program, until, web_root};
 
 /// Scenarios of one program run one after the other: two cores carry one set of browsers.
@@ -17,9 +18,24 @@ static TURN_TAKING: std::sync::LazyLock<Arc<Mutex<()>>> = std::sync::LazyLock::n
 /// Relay ports that a site may use.
 const RELAY_PORTS: u16 = 200;
 
-/// A running signal server with embedded STUN/TURN, and a folder for everything of one scenario.
+/// The port of a TURN server that has an address of its own.
+const TURN_PORT: u16 = 3478;
+/// What a coturn and a signal server share.
+const COTURN_SECRET: &str = "sazanami-tests";
+
+/// Which TURN server a site has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// That of the signal server itself.
+    Embedded,
+    /// A coturn, on the same host.
+    Coturn,
+}
+
+/// A running signal server with STUN/TURN, and a folder for everything of one scenario.
 pub struct Site {
     process: Process,
+    _coturn: Option<Process>,
     address: String,
     folder: TempDir,
     _turn: OwnedMutexGuard<()>,
@@ -42,6 +58,50 @@ impl Site {
         Self::start_serving(None).await
     }
 
+    /// Starts the server on a host of an internet, with the web app if wanted.
+    ///
+    /// # Errors
+    /// As [`Site::start`]; also when coturn is wanted and not installed.
+    pub async fn start_on(host: &Host, turn: Turn, web: bool) -> Result<Self> {
+        let taken = TURN_TAKING.clone().lock_owned().await;
+        let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
+        let (address, port) = (host.address().to_string(), 8080);
+        let mut command = host.command(&program("sazanami-signal")?);
+        command
+            .args(["--listen", &address, "--public-host", &address])
+            .args(["--port", &port.to_string()]);
+        if web {
+            command.arg("--web-root").arg(web_root()?);
+        }
+        let mut coturn = None;
+        if turn == Turn::Coturn {
+            let url = |scheme: &str, rest: &str| format!("{scheme}:{address}:{TURN_PORT}{rest}");
+            for url in [
+                url("stun", ""),
+                url("turn", "?transport=udp"),
+                url("turn", "?transport=tcp"),
+            ] {
+                command.args(["--coturn-url", &url]);
+            }
+            command.args(["--ice", "coturn", "--coturn-secret", COTURN_SECRET]);
+            let mut server = host.command(&installed("turnserver")?);
+            server
+                .args(["-n", "--no-tls", "--no-dtls", "--no-cli", "--log-file=stdout"])
+                .args(["--realm=sazanami", "--use-auth-secret"])
+                .arg(format!("--static-auth-secret={COTURN_SECRET}"))
+                .arg(format!("--listening-ip={address}"))
+                .arg(format!("--relay-ip={address}"))
+                .arg(format!("--listening-port={TURN_PORT}"))
+                .arg(format!(
+                    "--pidfile={}",
+                    folder.path().join("turnserver.pid").display()
+                ));
+            coturn = Some(Process::start("turnserver", &mut server, folder.path())?);
+        }
+        let process = Process::start("sazanami-signal", &mut command, folder.path())?;
+        Self::healthy(process, coturn, format!("http://{address}:{port}"), folder, taken).await
+    }
+
     async fn start_serving(web: Option<&Path>) -> Result<Self> {
         let turn = TURN_TAKING.clone().lock_owned().await;
         let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
@@ -56,8 +116,18 @@ impl Site {
         if let Some(web) = web {
             command.arg("--web-root").arg(web);
         }
-        let mut process = Process::start("sazanami-signal", &mut command, folder.path())?;
-        let address = format!("http://127.0.0.1:{port}");
+        let process = Process::start("sazanami-signal", &mut command, folder.path())?;
+        Self::healthy(process, None, format!("http://127.0.0.1:{port}"), folder, turn).await
+    }
+
+    /// A site whose server answers.
+    async fn healthy(
+        mut process: Process,
+        coturn: Option<Process>,
+        address: String,
+        folder: TempDir,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Self> {
         until("the signal server is healthy", START, async || {
             if let Some(status) = process.ended()? {
                 anyhow::bail!("the signal server ended: {status}");
@@ -71,6 +141,7 @@ impl Site {
         .with_context(|| process.log())?;
         Ok(Self {
             process,
+            _coturn: coturn,
             address,
             folder,
             _turn: turn,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Launch;
+use crate::internet::{Host, installed};
 use crate::paths::chromium;
 use crate::{Process, START, free_port, until};
 
@@ -38,13 +39,28 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) async fn start(name: &str, profile: &Path, launch: &Launch) -> Result<Self> {
+    /// On a `host` of an internet the site's address comes with it: browsers count none but this machine's own as
+    /// secure without TLS.
+    pub(super) async fn start(
+        name: &str,
+        profile: &Path,
+        launch: &Launch,
+        host: Option<(&Host, &str)>,
+    ) -> Result<Self> {
         let port = free_port()?;
         let folder = profile.parent().context("a profile lies in a site's folder")?;
-        let mut command = Command::new("chromedriver");
+        let mut command = match host {
+            None => Command::new("chromedriver"),
+            Some((host, _)) => {
+                let mut command = host.command(&installed("chromedriver")?);
+                command.args(["--allowed-ips=", "--allowed-origins=*"]);
+                command
+            }
+        };
         command.arg(format!("--port={port}"));
         let mut process = Process::start(&format!("chromedriver-{name}"), &mut command, folder)?;
-        let base = format!("http://127.0.0.1:{port}");
+        let address = host.map_or(std::net::Ipv4Addr::LOCALHOST, |(host, _)| host.address());
+        let base = format!("http://{address}:{port}");
         let web = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(60))
@@ -66,6 +82,9 @@ impl Driver {
         flags.push(format!("--user-data-dir={}", profile.display()));
         flags.push(format!("--accept-lang={}", launch.languages));
         flags.push(format!("--window-size={},{}", launch.size.0, launch.size.1));
+        if let Some((_, site)) = host {
+            flags.push(format!("--unsafely-treat-insecure-origin-as-secure={site}"));
+        }
         let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium().context("chromium is missing")?, "args": flags },
