@@ -48,7 +48,8 @@ pub enum SessionState {
     /// It answers, but keeps everything in memory: no durable storage here (private window, old browser). The
     /// reason is in the platform's words.
     Ephemeral(String),
-    /// Another tab of this profile owns the store; [`Host::take_over`] brings it here.
+    /// Somebody else has the store and does not share it: another tab that hangs, or one of a browser in which tabs
+    /// cannot share. It is tried again and again.
     Elsewhere,
     /// The node could not start, in the platform's words.
     Failed(String),
@@ -84,9 +85,6 @@ pub trait Host: 'static {
     /// Sets the document's language and theme (`system`, `light` or `dark`): `lang` and `data-theme` on the root
     /// element.
     fn set_document(&self, language: &str, theme: &str);
-
-    /// Takes the store over from the tab that owns it; the session state tells the rest.
-    fn take_over(&self);
 }
 
 /// The platform's end of a [`NodeClient`]: pass `requests` to the node, and what it says to `events`.
@@ -164,7 +162,15 @@ impl NodeClient {
         self.shared.next.set(id + 1);
         let (sender, receiver) = oneshot::channel();
         self.shared.waiting.borrow_mut().insert(id, sender);
-        if self.requests.unbounded_send(Request { id, command }).is_err() {
+        if self
+            .requests
+            .unbounded_send(Request {
+                id,
+                key: None,
+                command,
+            })
+            .is_err()
+        {
             self.shared.waiting.borrow_mut().remove(&id);
             return Err(RequestError::Stopped);
         }

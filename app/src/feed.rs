@@ -1,7 +1,7 @@
 //! A list of notes as a timeline holds it: sorted, in pages, with live arrivals shown or waiting, and bounded.
 
-use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{HashSet, VecDeque};
 
 use sazanami_core::store::{Cursor, Note, Page};
 use sazanami_core::{EventId, PublicKey};
@@ -86,6 +86,33 @@ impl Feed {
             if newer || self.next.is_none() {
                 self.add([note]);
             }
+        }
+    }
+
+    /// Takes the first page after changes were missed: what is new arrives, and what is not there any more is gone.
+    pub(crate) fn catch_up(&mut self, page: Page, me: Option<PublicKey>, at_top: bool) {
+        let there: HashSet<EventId> = page.notes.iter().map(|note| note.id).collect();
+        let is_there = |note: &Note| there.contains(&note.id);
+        // What lies between the page and what is here is not known.
+        let gap = page.next.is_some() && !self.notes.is_empty() && !self.notes.iter().any(is_there);
+        if gap && at_top {
+            return self.load(page);
+        }
+        if gap {
+            // Releasing them asks for the first page.
+            self.held.clear();
+            self.overflow = page.notes.len();
+            return;
+        }
+        let place = |cursor: Cursor| (Reverse(cursor.created_at), cursor.id);
+        let beyond = |note: &Note| page.next.is_some_and(|next| place(note.cursor()) > place(next));
+        self.notes.retain(|note| is_there(note) || beyond(note));
+        self.held.retain(|note| is_there(note) || beyond(note));
+        // The oldest first: each finds the one below it.
+        for note in page.notes.into_iter().rev() {
+            let own = Some(note.author) == me;
+            self.rename(&note.author.clone(), note.author_name.as_deref());
+            self.arrive(note, own, at_top);
         }
     }
 

@@ -199,7 +199,7 @@ fn use_query<T: PartialEq + 'static>(
                 }
                 loop {
                     match changes.next().await {
-                        Some(change) if concerns(&change) => break,
+                        Some(change) if change == Change::Everything || concerns(&change) => break,
                         Some(_) => {}
                         None => return,
                     }

@@ -106,6 +106,7 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                 let me = ui.me_key();
                 let mut people = HashSet::new();
                 let mut reload = false;
+                let mut missed = false;
                 let mut news = Vec::new();
                 for change in batch {
                     match change {
@@ -130,6 +131,7 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                             // Whom one mutes decides what is in every list.
                             reload |= queries.contains(&Query::Mutes);
                         }
+                        Change::Everything => missed = true,
                         Change::Network | Change::Blob(_) | Change::MediaFull => {}
                     }
                 }
@@ -138,6 +140,10 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                     if let Ok(person) = node.person(key).await {
                         feed.write().rename(&key, person.name.as_deref());
                     }
+                }
+                if missed {
+                    followed.clear();
+                    catch_up(scope, handle, &node, me).await;
                 }
                 if reload {
                     followed.clear();
@@ -164,6 +170,27 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
         }
     });
     handle
+}
+
+/// Changes may have been missed: takes what is new and leaves what is gone, and moves nothing under the reader.
+async fn catch_up(scope: Scope, mut handle: FeedHandle, node: &Node, me: Option<PublicKey>) {
+    match node.timeline(scope, None, PAGE).await {
+        Ok(page) if matches!(*handle.first.peek(), Loaded::Ready(())) => {
+            let at_top = *handle.at_top.peek();
+            // Mostly nothing is new: then nothing is drawn.
+            let mut feed = handle.feed.peek().clone();
+            feed.catch_up(page, me, at_top);
+            if *handle.feed.peek() != feed {
+                handle.feed.set(feed);
+            }
+        }
+        Ok(page) => {
+            handle.feed.write().load(page);
+            handle.first.set(Loaded::Ready(()));
+        }
+        // What is shown is still there; the next change asks again.
+        Err(error) => tracing::warn!(%error, "the timeline may be old"),
+    }
 }
 
 /// The follow list may have changed: other people's notes belong here now.

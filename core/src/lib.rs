@@ -15,6 +15,7 @@
 //! - [`mesh`]: whom to connect to
 //! - [`relay`]: answering plain Nostr clients
 //! - [`node`]: ties all of it together; what a platform drives and what the interface talks to
+//! - [`tabs`]: how the tabs of one browser profile share one node
 //! - `corpus` (feature `corpus`): generated events for benchmarks, the same for the same seed
 //! - `sim` (feature `sim`): a seeded network of in-memory peers under virtual time
 #![warn(missing_docs)]
@@ -33,6 +34,7 @@ pub mod sim;
 pub mod social;
 pub mod store;
 pub mod sync;
+pub mod tabs;
 pub mod time;
 pub mod transport;
 pub mod verify;

@@ -45,7 +45,7 @@ use crate::mesh::{LinkBudget, Mesh};
 use crate::relay::{ClientCommand, ClientEvent};
 use crate::signaling::{IceServers, SessionId};
 use crate::social::{MAX_FUTURE_SECS, read_deletion, read_profile, shown_name};
-use crate::store::{OWNER, Put, Store, StoreError};
+use crate::store::{OWNER, Put, RequestKey, Store, StoreError};
 use crate::sync::ReconcileSets;
 use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
@@ -278,7 +278,7 @@ impl<S: Store> Node<S> {
     fn take(&mut self, input: Input, now: Millis) {
         match input {
             Input::Request(request) => {
-                let result = self.answer(request.command, now);
+                let result = self.answer(request.command, request.key, now);
                 self.damaged |= matches!(result, Err(RequestError::Damaged(_)));
                 self.outputs.push_back(Output::Interface(FromNode::Reply {
                     id: request.id,
@@ -378,6 +378,21 @@ impl<S: Store> Node<S> {
     ) -> Result<Vec<Put>, StoreError> {
         let outcomes = self.put_by_time(events, now, S::put)?;
         self.spread(events, &outcomes, |_| origin, now);
+        self.tell_stored(events, &outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// As [`Self::take_in`], for what a request wants written.
+    fn take_in_for(
+        &mut self,
+        request: RequestKey,
+        event: &Event,
+        now: Millis,
+    ) -> Result<Vec<Put>, StoreError> {
+        let events = std::slice::from_ref(event);
+        let put = |store: &mut S, _: &[Event], time| Ok(vec![store.put_for(request, event, time)?]);
+        let outcomes = self.put_by_time(events, now, put)?;
+        self.spread(events, &outcomes, |_| None, now);
         self.tell_stored(events, &outcomes)?;
         Ok(outcomes)
     }

@@ -293,7 +293,14 @@ impl Sim {
     /// What the node answers.
     pub fn request(&mut self, id: PeerId, command: Command) -> Result<Reply, RequestError> {
         let number = self.next_number();
-        self.deliver(id, Input::Request(Request { id: number, command }));
+        self.deliver(
+            id,
+            Input::Request(Request {
+                id: number,
+                key: None,
+                command,
+            }),
+        );
         self.peers[id]
             .replies
             .remove(&number)

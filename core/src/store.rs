@@ -5,6 +5,7 @@
 //! conformance suite (`conformance`, feature `conformance`).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -477,6 +478,13 @@ pub struct StoreError {
     pub damaged: bool,
 }
 
+/// Names a request of the interface for good, so that it is known when it is asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestKey(pub [u8; 16]);
+
+/// How long it is known what a request has written: who asks again does so within a minute.
+pub const REQUESTS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// Events, durably. All calls block: they run off the UI thread.
 pub trait Store {
     /// Verifies, deduplicates, stores and indexes events in one transaction: all of them or, on an error, none.
@@ -493,6 +501,14 @@ pub trait Store {
     /// # Errors
     /// As [`Store::put`].
     fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError>;
+
+    /// As [`Store::put`], for an event that a request wants written, which may be asked again of a successor on this
+    /// store: in the same transaction it is noted that the request has been carried out. An event that is not stored
+    /// notes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    fn put_for(&mut self, request: RequestKey, event: &Event, now: Millis) -> Result<Put, StoreError>;
 
     /// What has changed since the last call.
     fn take_changes(&mut self) -> Changes;
@@ -641,6 +657,9 @@ pub trait Store {
 
     /// Stored events in a stable order, at most `limit`, after `after`: for an export.
     fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The event that a request has written; known for [`REQUESTS_KEPT`].
+    fn written_for(&self, request: RequestKey) -> Result<Option<EventId>, StoreError>;
 
     /// A small value of this device that is no event: the draft, the language, the theme.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;

@@ -28,7 +28,14 @@ fn node(me: &Keys) -> Node<SqliteStore> {
 }
 
 fn ask(node: &mut Node<SqliteStore>, command: Command) -> Result<Reply, RequestError> {
-    node.handle(Input::Request(Request { id: 1, command }), NOW);
+    node.handle(
+        Input::Request(Request {
+            id: 1,
+            key: None,
+            command,
+        }),
+        NOW,
+    );
     let mut replies = std::iter::from_fn(|| node.poll_output()).filter_map(|output| match output {
         Output::Interface(FromNode::Reply { result, .. }) => Some(result),
         _ => None,

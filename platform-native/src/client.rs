@@ -82,7 +82,16 @@ impl NodeClient {
                 .insert(id, sender);
             id
         };
-        if self.requests.send(Request { id, command }).await.is_err() {
+        if self
+            .requests
+            .send(Request {
+                id,
+                key: None,
+                command,
+            })
+            .await
+            .is_err()
+        {
             return Err(RequestError::Stopped);
         }
         answer.await.unwrap_or(Err(RequestError::Stopped))

@@ -19,10 +19,10 @@ pub enum ToWorker {
         /// Which candidates links may use.
         route: Route,
     },
+    /// The page runs: said when other tabs ask.
+    Alive,
     /// For the node.
     Input(Input),
-    /// Close the databases and let go of their files; answered by [`FromWorker::Released`].
-    Release,
 }
 
 /// From the worker to the page.
@@ -38,8 +38,8 @@ pub enum FromWorker {
     Output(Output),
     /// So many frames of links have been handled since the last report.
     Handled(u32),
-    /// The databases are closed and their files free.
-    Released,
+    /// Another tab has taken the lock by force: the databases are closed and their files free.
+    LetGo,
 }
 
 /// How the worker's node stands.

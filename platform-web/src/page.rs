@@ -1,7 +1,9 @@
 //! The page: renders the interface and moves what the node in the worker needs moved.
 //!
-//! - [`session`]: claims the store, runs a worker while it is this tab's, and tells the interface how it stands
+//! - `session`: this tab among the others: waits for the store, owns it or speaks to who does, sleeps and wakes
 //! - [`locks`]: which tab owns the store
+//! - `owner`: the node's worker and its links, while this tab owns them
+//! - `life`: whether the person sees the page, and whether the browser lets it run
 //! - `node`: the worker, seen from here
 //! - `signal`: the WebSocket and `/turn`
 //! - `budget`: how many links the device can afford
@@ -10,7 +12,6 @@
 use std::rc::Rc;
 
 use dioxus::prelude::VirtualDom;
-use futures::channel::mpsc;
 use sazanami_app::Backend;
 use sazanami_core::transport::Route;
 use wasm_bindgen_futures::spawn_local;
@@ -18,10 +19,11 @@ use web_sys::CssStyleSheet;
 
 mod budget;
 mod host;
+mod life;
 pub mod locks;
 mod node;
 mod owner;
-pub mod session;
+mod session;
 mod signal;
 
 use host::WebHost;
@@ -30,9 +32,8 @@ use host::WebHost;
 pub fn start() {
     report_panics();
     adopt_styles();
-    let (take_over, take_overs) = mpsc::unbounded();
-    let (backend, port, states) = Backend::new(Rc::new(WebHost::new(take_over)));
-    spawn_local(session::run(route(), port, states, take_overs));
+    let (backend, port, states) = Backend::new(Rc::new(WebHost));
+    spawn_local(session::run(route(), port, states));
     let dom = VirtualDom::new(sazanami_app::App).with_root_context(backend);
     dioxus_web::launch::launch_virtual_dom(dom, dioxus_web::Config::new());
 }

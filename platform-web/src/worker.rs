@@ -1,7 +1,8 @@
 //! The worker: a node next to its databases, off the page's thread.
 //!
 //! It says [`FromWorker::Listening`], gets [`ToWorker::Start`], opens the databases, and from then on hands every
-//! input to the node and every output to the page.
+//! input to the node and every output to the page. Other tabs speak to it directly (`tabs`), so that they are served
+//! even while its page is busy.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
 use sazanami_core::node::{Config, Input, Node, Output, StartError};
 use sazanami_core::store::SqliteStore;
+use sazanami_core::tabs::{NodeId, ToAll};
 use sazanami_core::transport::{Route, TransportEvent};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
@@ -17,13 +19,16 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::breath::Breath;
 use crate::bridge::{self, FromWorker, State, ToWorker};
+use crate::channel::Public;
 use crate::clock::now;
 use crate::dom::{Listener, describe};
+use crate::random::random;
 
 pub mod blobs;
 mod databases;
 mod recovery;
 mod slots;
+mod tabs;
 mod vault;
 pub mod verifiers;
 
@@ -31,6 +36,7 @@ pub use databases::{OpenError, Pool};
 pub use vault::{SqliteVault, TwinVault};
 
 use databases::Databases;
+use tabs::{Heard, Sharing, Tabs};
 use verifiers::Verifiers;
 
 /// Frames handled before the page is told: a report for each would double the messages.
@@ -49,8 +55,10 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
         let _ = sender.unbounded_send(bridge::from_js(&event.unchecked_ref::<MessageEvent>().data()));
     });
     spawn_local(async move {
-        run(Page(scope), inbox).await;
+        run(Page(scope.clone()), inbox).await;
         drop(listener);
+        // Whatever it holds still is free now.
+        scope.close();
     });
 }
 
@@ -88,14 +96,20 @@ async fn run(page: Page, mut inbox: Inbox) {
     let route = loop {
         match inbox.next().await {
             Some(Ok(ToWorker::Start { route })) => break route,
-            Some(Ok(ToWorker::Release)) => return page.post(&FromWorker::Released),
-            Some(Ok(ToWorker::Input(_))) => {}
+            Some(Ok(ToWorker::Input(_) | ToWorker::Alive)) => {}
             Some(Err(error)) => return page.state(State::Failed(error.to_string())),
             None => return,
         }
     };
+    let script = page.0.location().href();
+    let mut tabs = Tabs::join(script.clone());
     let waiting = page.clone();
-    let databases = match databases::open(move || waiting.state(State::Recovering)).await {
+    let opening = databases::open(move || waiting.state(State::Recovering));
+    let opened = select! {
+        opened = Box::pin(opening).fuse() => opened,
+        () = Box::pin(tabs.robbed()).fuse() => return page.post(&FromWorker::LetGo),
+    };
+    let databases = match opened {
         Ok(databases) => databases,
         Err(OpenError::Busy(reason)) => return page.state(State::Busy(reason)),
         Err(OpenError::Failed(reason)) => return page.state(State::Failed(reason)),
@@ -108,8 +122,8 @@ async fn run(page: Page, mut inbox: Inbox) {
         ephemeral,
     } = databases;
     let count = verifiers::count(&page.0.navigator());
-    let mut verifiers = Verifiers::new(page.0.location().href(), count);
-    let node = seed().map_err(Ending::Failed).and_then(|seed| {
+    let mut verifiers = Verifiers::new(script, count);
+    let node = random().map_err(Ending::Failed).and_then(|seed| {
         Node::new(config(route, count, seed), store, vault, now())
             .map(|node| node.with_blobs(blobs))
             .map_err(|error| match error {
@@ -118,11 +132,15 @@ async fn run(page: Page, mut inbox: Inbox) {
             })
     });
     let ending = match node {
-        Ok(mut node) => {
-            page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
-            drive(&mut node, &page, &mut inbox, &mut verifiers).await
-            // Dropping the node closes the databases, which frees their files.
-        }
+        Ok(mut node) => match random() {
+            Ok(id) => {
+                let sharing = tabs.share(NodeId(u64::from_le_bytes(id)), ephemeral.clone());
+                page.state(ephemeral.map_or(State::Ready, State::Ephemeral));
+                drive(&mut node, &page, &mut inbox, sharing, &mut verifiers).await
+            }
+            Err(reason) => Ending::Failed(reason),
+        },
+        // Dropping the node closes the databases, which frees their files.
         Err(ending) => ending,
     };
     page.post(&end(ending, pool).await);
@@ -131,9 +149,9 @@ async fn run(page: Page, mut inbox: Inbox) {
 /// Lets go of the files; what to tell the page.
 async fn end(ending: Ending, pool: Option<Pool>) -> FromWorker {
     let state = match (ending, pool) {
-        (Ending::Released, pool) => {
+        (Ending::Robbed, pool) => {
             release(pool);
-            return FromWorker::Released;
+            return FromWorker::LetGo;
         }
         (Ending::Failed(reason), pool) => {
             release(pool);
@@ -162,17 +180,19 @@ fn release(pool: Option<Pool>) {
 
 /// Why a node ends.
 enum Ending {
-    Released,
+    /// Another tab has taken the lock by force.
+    Robbed,
     Failed(String),
     /// Its store was found damaged.
     Damaged,
 }
 
-/// Runs the node until it is to be released or cannot go on.
+/// Runs the node until it has to let go or cannot go on.
 async fn drive(
     node: &mut Node<SqliteStore>,
     page: &Page,
     inbox: &mut Inbox,
+    mut sharing: Sharing,
     verifiers: &mut Verifiers,
 ) -> Ending {
     let mut breath = match Breath::new() {
@@ -184,16 +204,37 @@ async fn drive(
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Verify(job) => verifiers.execute(job),
+                Output::Interface(message) => {
+                    if let Some(message) = sharing.tell(message) {
+                        page.post(&FromWorker::Output(Output::Interface(message)));
+                    }
+                }
                 output => page.post(&FromWorker::Output(output)),
             }
         }
+        sharing.flush();
         verifiers.tend(now());
         if node.is_damaged() {
             return Ending::Damaged;
         }
         let wait = node.next_tick().since(now()).min(MAX_SLEEP);
         let first = select! {
-            message = inbox.next() => message,
+            message = inbox.next() => {
+                sharing.page_runs();
+                message
+            }
+            heard = Box::pin(sharing.next()).fuse() => {
+                if matches!(heard, Heard::All(Public { said: ToAll::LetGo, .. })) {
+                    return Ending::Robbed;
+                }
+                match sharing.hear(heard) {
+                    Some(request) => {
+                        node.handle(Input::Request(request), now());
+                        continue;
+                    }
+                    None => continue,
+                }
+            }
             answer = verifiers.next().fuse() => {
                 // What has arrived while this thread was storing is stored with it.
                 breath.take().await;
@@ -206,9 +247,13 @@ async fn drive(
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
+                Some(Ok(ToWorker::Input(Input::Request(request)))) => {
+                    inputs.push(Input::Request(sharing.ask(request)));
+                }
                 Some(Ok(ToWorker::Input(input))) => inputs.push(input),
-                Some(Ok(ToWorker::Start { .. })) => {}
-                Some(Ok(ToWorker::Release)) | None => end = Some(Ending::Released),
+                Some(Ok(ToWorker::Start { .. } | ToWorker::Alive)) => {}
+                // It lives as long as the worker.
+                None => end = Some(Ending::Failed("the page is gone".to_owned())),
                 Some(Err(error)) => end = Some(Ending::Failed(error.to_string())),
             }
             next = (inputs.len() < TOGETHER && end.is_none())
@@ -234,10 +279,4 @@ fn config(route: Route, verifiers: usize, seed: [u8; 32]) -> Config {
         verifiers,
         seed,
     }
-}
-
-fn seed() -> Result<[u8; 32], String> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| format!("no random numbers: {error}"))?;
-    Ok(seed)
 }

@@ -11,7 +11,7 @@ use sazanami_core::node::api::{
 use sazanami_core::node::{Input, Output, SignalCommand, SignalEvent};
 use sazanami_core::signaling::{IceServer, IceServers, PeerSignal, SessionId};
 use sazanami_core::social::TextError;
-use sazanami_core::store::{Cursor, Note, Page, Scope};
+use sazanami_core::store::{Cursor, Note, Page, RequestKey, Scope};
 use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, Path, PathKind, Route, TransportCommand, TransportEvent,
 };
@@ -97,10 +97,10 @@ fn output(output: Output) {
 #[wasm_bindgen_test]
 fn to_the_worker() {
     arrives(ToWorker::Start { route: Route::Any });
+    arrives(ToWorker::Alive);
     arrives(ToWorker::Start {
         route: Route::RelayOnly,
     });
-    arrives(ToWorker::Release);
     input(Input::Online);
     input(Input::Budget(LinkBudget::Background));
     input(Input::Tick);
@@ -167,6 +167,7 @@ fn every_request() {
     ] {
         input(Input::Request(Request {
             id: u64::MAX,
+            key: Some(RequestKey([7; 16])),
             command,
         }));
     }
@@ -241,7 +242,7 @@ fn every_transport_event() {
 fn from_the_worker() {
     arrives(FromWorker::Listening);
     arrives(FromWorker::Handled(16));
-    arrives(FromWorker::Released);
+    arrives(FromWorker::LetGo);
     for state in [
         State::Ready,
         State::Ephemeral("a".into()),

@@ -2,11 +2,13 @@
 //!
 //! - `driver`: chromedriver, the browser under it, and its console
 //! - `page`: what a person does and sees on the page
+//! - `tabs`: several tabs of it, and what befalls them
 //! - `opfs`: its database files, while it is closed
 
 mod driver;
 mod opfs;
 mod page;
+mod tabs;
 
 use std::path::PathBuf;
 

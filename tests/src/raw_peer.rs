@@ -68,7 +68,14 @@ impl RawPeer {
         let command = Command::Rename {
             name: name.to_owned(),
         };
-        node.handle(Input::Request(Request { id: 1, command }), now());
+        node.handle(
+            Input::Request(Request {
+                id: 1,
+                key: None,
+                command,
+            }),
+            now(),
+        );
         Ok(Self {
             node,
             keys,

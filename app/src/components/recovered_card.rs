@@ -24,7 +24,7 @@ pub(crate) fn RecoveredCard() -> Element {
                 recovered.set(told.as_deref().and_then(Recovered::read));
                 // It may happen while the app runs: the node starts anew then.
                 while let Some(change) = changes.next().await
-                    && change != Change::Me
+                    && !matches!(change, Change::Me | Change::Everything)
                 {}
             }
         }

@@ -160,3 +160,43 @@ fn a_name_that_becomes_known_shows_everywhere() {
             .all(|note| note.author_name.as_deref() == Some("葵"))
     );
 }
+
+#[test]
+fn what_was_missed_arrives_and_what_is_gone_leaves() {
+    let mut feed = loaded([50, 40, 30, 20, 10], true);
+    // 60 and 35 are new, 40 is gone, 10 lies beyond the page.
+    feed.catch_up(page([60, 50, 35, 30, 20], true), None, true);
+    assert_eq!(times(&feed), [60, 50, 35, 30, 20, 10]);
+    assert_eq!(
+        feed.next(),
+        Some(note(10, 0).cursor()),
+        "paging goes on where it was"
+    );
+    // The end of everything: nothing lies beyond it.
+    feed.catch_up(page([60, 50], false), None, true);
+    assert_eq!(times(&feed), [60, 50]);
+}
+
+#[test]
+fn what_was_missed_does_not_move_a_reader() {
+    let mut feed = loaded([50, 40, 30], true);
+    feed.catch_up(page([70, 60, 50, 40, 30], true), None, false);
+    assert_eq!((times(&feed), feed.waiting()), (vec![50, 40, 30], 2));
+    let before = feed.clone();
+    feed.catch_up(page([70, 60, 50, 40, 30], true), None, false);
+    assert_eq!(feed, before, "the same page again changes nothing");
+    let mine = note(40, 0).author;
+    feed.catch_up(page([80, 70, 60, 50, 40, 30], true), Some(mine), false);
+    assert_eq!(times(&feed)[0], 80, "an own one does not wait");
+}
+
+#[test]
+fn a_gap_asks_for_the_first_page() {
+    let mut feed = loaded([30, 20, 10], false);
+    feed.catch_up(page([90, 80, 70], true), None, false);
+    assert_eq!((times(&feed), feed.waiting()), (vec![30, 20, 10], 3));
+    assert!(!feed.release(), "the first page is to be asked for");
+    let mut feed = loaded([30, 20, 10], false);
+    feed.catch_up(page([90, 80, 70], true), None, true);
+    assert_eq!(times(&feed), [90, 80, 70]);
+}

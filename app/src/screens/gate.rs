@@ -1,9 +1,8 @@
-//! What stands in place of the app while it cannot be used: starting, failed, open in another tab.
+//! What stands in place of the app while it cannot be used: starting, failed, kept from it by a tab that hangs.
 
 use dioxus::prelude::*;
 
 use crate::components::Logo;
-use crate::node::use_host;
 
 /// The frame of a screen that holds one thing.
 #[component]
@@ -54,24 +53,12 @@ pub(crate) fn Failed(what: String, detail: Option<String>, retry: Option<EventHa
     }
 }
 
-/// Another tab of this profile has the store.
+/// Another tab of this profile has the store and does not share it.
 #[component]
 pub(crate) fn Elsewhere() -> Element {
-    let host = use_host();
-    let mut taking = use_signal(|| false);
     rsx! {
         Gate { title: t!("elsewhere-title"),
-            p { {t!("elsewhere-text")} }
-            button {
-                class: "button button-primary",
-                r#type: "button",
-                disabled: taking(),
-                onclick: move |_| {
-                    taking.set(true);
-                    host.take_over();
-                },
-                {t!("elsewhere-take")}
-            }
+            p { role: "status", {t!("elsewhere-text")} }
         }
     }
 }

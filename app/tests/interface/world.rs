@@ -33,7 +33,6 @@ pub(crate) struct TestHost {
     pub(crate) document: RefCell<(String, String)>,
     pub(crate) copied: RefCell<Vec<String>>,
     pub(crate) saved: RefCell<Vec<(String, String)>>,
-    pub(crate) taken_over: Cell<bool>,
 }
 
 impl Host for TestHost {
@@ -71,10 +70,6 @@ impl Host for TestHost {
 
     fn set_document(&self, language: &str, theme: &str) {
         *self.document.borrow_mut() = (language.to_owned(), theme.to_owned());
-    }
-
-    fn take_over(&self) {
-        self.taken_over.set(true);
     }
 }
 
@@ -326,7 +321,7 @@ impl World {
     /// Answers what was kept unanswered.
     pub(crate) fn unmute(&mut self) {
         self.node.mute.clear();
-        for Request { id, command } in std::mem::take(&mut self.node.unanswered) {
+        for Request { id, command, .. } in std::mem::take(&mut self.node.unanswered) {
             let result = self.node.answer(command);
             self.port.events.push(FromNode::Reply { id, result });
         }
@@ -338,12 +333,12 @@ impl World {
         for _ in 0..500 {
             let mut busy = self.dom.wait_for_work().now_or_never().is_some();
             self.dom.render_immediate(&mut self.elements);
-            while let Ok(Request { id, command }) = self.port.requests.try_recv() {
+            while let Ok(Request { id, key, command }) = self.port.requests.try_recv() {
                 busy = true;
                 self.node.asked.push(command.clone());
                 let form = format!("{command:?}");
                 if self.node.mute.iter().any(|start| form.starts_with(start)) {
-                    self.node.unanswered.push(Request { id, command });
+                    self.node.unanswered.push(Request { id, key, command });
                 } else {
                     let result = self.node.answer(command);
                     self.port.events.push(FromNode::Reply { id, result });

@@ -9,7 +9,7 @@ use crate::signaling::{ErrorCode, SessionId};
 use crate::social::{Ring, TextError};
 use crate::store::transfer::{Format, Imported};
 use crate::store::{
-    Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, Scope,
+    Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, RequestKey, Scope,
     StorageReport, Thread,
 };
 use crate::transport::PathKind;
@@ -19,6 +19,9 @@ use crate::transport::PathKind;
 pub struct Request {
     /// Chosen by the interface, unique among those in flight.
     pub id: u64,
+    /// Names it for good, where it may be asked again of another node on the same store: what it writes is written
+    /// once. `None` where nobody asks twice.
+    pub key: Option<RequestKey>,
     /// What is asked.
     pub command: Command,
 }
@@ -476,6 +479,8 @@ pub enum Change {
     Blob(BlobId),
     /// There is no room for others' pictures.
     MediaFull,
+    /// Changes may have been missed: everything that is shown is asked again.
+    Everything,
 }
 
 /// From the node to the interface.

@@ -8,7 +8,7 @@ use super::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
 use super::{Node, fresh_keys};
 use crate::identity::{self, VaultError, npub, nsec, parse_nsec};
 use crate::social::{self, Profile, clean_name, clean_note};
-use crate::store::{Cursor, Note, Put, Scope, Store, StoreError};
+use crate::store::{Cursor, Note, Put, RequestKey, Scope, Store, StoreError};
 use crate::time::Millis;
 
 /// The setting that says that an imported identity's own events have not arrived yet.
@@ -52,18 +52,36 @@ impl From<social::TextError> for RequestError {
 }
 
 impl<S: Store> Node<S> {
-    pub(super) fn answer(&mut self, command: Command, now: Millis) -> Result<Reply, RequestError> {
+    /// A `key` says that the request may have been carried out before, wholly or in part, by another node on this store.
+    pub(super) fn answer(
+        &mut self,
+        command: Command,
+        key: Option<RequestKey>,
+        now: Millis,
+    ) -> Result<Reply, RequestError> {
         Ok(match command {
             Command::Me => Reply::Me(self.own_person()?),
             Command::SignUp { name } => {
                 let name = clean_name(&name)?;
-                let keys = fresh_keys(&mut self.rng);
-                self.become_somebody(keys, now)?;
-                self.rename(name, now)?;
+                let done = match key {
+                    Some(key) => self.store.written_for(key)?.is_some(),
+                    None => false,
+                };
+                if !done {
+                    // The name may not have been given any more, when the key was made.
+                    if key.is_none() || !self.is_nameless()? {
+                        let keys = fresh_keys(&mut self.rng);
+                        self.become_somebody(keys, now)?;
+                    }
+                    self.rename(name, key, now)?;
+                }
                 Reply::Me(self.own_person()?)
             }
             Command::Import { nsec } => {
                 let keys = parse_nsec(&nsec).map_err(|identity::NotAKey| RequestError::NotAKey)?;
+                if key.is_some() && self.me.as_ref() == Some(&keys) {
+                    return Ok(Reply::Me(self.own_person()?));
+                }
                 if self.me.is_none() {
                     self.store.set_setting(UNSYNCED, Some("imported"))?;
                 }
@@ -82,9 +100,14 @@ impl<S: Store> Node<S> {
             }
             Command::Note(id) => Reply::Note(self.store.note(&id)?),
             Command::Person(person) => Reply::Person(self.person(person)?),
-            Command::Post { text } => Reply::Posted(self.post(&text, now)?),
+            Command::Post { text } => {
+                let text = clean_note(&text)?;
+                Reply::Posted(self.write_note(key, now, |node| {
+                    Ok(social::note_event(node.me()?, text, node.note_time(now)?))
+                })?)
+            }
             Command::Delete(id) => {
-                self.delete(id, now)?;
+                self.write(key, now, |node| node.deletion(id, now))?;
                 Reply::Done
             }
             Command::Follow { person, follow } => {
@@ -92,30 +115,46 @@ impl<S: Store> Node<S> {
                 Reply::Done
             }
             Command::Rename { name } => {
-                self.rename(clean_name(&name)?, now)?;
+                if let Some(key) = key
+                    && self.store.written_for(key)?.is_some()
+                {
+                    return Ok(Reply::Done);
+                }
+                self.rename(clean_name(&name)?, key, now)?;
                 Reply::Done
             }
             Command::Answer { to, text } => {
                 let text = clean_note(&text)?;
-                let event = social::reply_event(self.me()?, &self.here(&to)?, text, self.note_time(now)?);
-                Reply::Posted(self.publish_note(event, now)?)
+                Reply::Posted(self.write_note(key, now, |node| {
+                    let (to, at) = (node.here(&to)?, node.note_time(now)?);
+                    Ok(social::reply_event(node.me()?, &to, text, at))
+                })?)
             }
             Command::Quote { of, text } => {
                 let text = clean_note(&text)?;
-                let event = social::quote_event(self.me()?, &self.here(&of)?, text, self.note_time(now)?);
-                Reply::Posted(self.publish_note(event, now)?)
+                Reply::Posted(self.write_note(key, now, |node| {
+                    let (of, at) = (node.here(&of)?, node.note_time(now)?);
+                    Ok(social::quote_event(node.me()?, &of, text, at))
+                })?)
             }
             Command::Repost(id) => {
-                let event = social::repost_event(self.me()?, &self.here(&id)?, now);
-                self.take_in(&[event], None, now)?;
+                self.write(key, now, |node| {
+                    Ok(social::repost_event(node.me()?, &node.here(&id)?, now))
+                })?;
                 Reply::Done
             }
             Command::React { to, content } => {
                 if content.chars().count() > MAX_REACTION_CHARS {
                     return Err(RequestError::Text(social::TextError::TooLong));
                 }
-                let event = social::reaction_event(self.me()?, &self.here(&to)?, &content, now);
-                self.take_in(&[event], None, now)?;
+                self.write(key, now, |node| {
+                    Ok(social::reaction_event(
+                        node.me()?,
+                        &node.here(&to)?,
+                        &content,
+                        now,
+                    ))
+                })?;
                 Reply::Done
             }
             Command::Mute { person, mute } => {
@@ -244,6 +283,14 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
+    /// Whether there is an identity without a profile.
+    fn is_nameless(&self) -> Result<bool, StoreError> {
+        let Some(me) = &self.me else {
+            return Ok(false);
+        };
+        Ok(self.store.profile(&me.public_key())?.is_none())
+    }
+
     fn own_person(&self) -> Result<Option<Person>, StoreError> {
         self.me
             .as_ref()
@@ -276,12 +323,6 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    fn post(&mut self, text: &str, now: Millis) -> Result<Note, RequestError> {
-        let text = clean_note(text)?;
-        let event = social::note_event(self.me()?, text, self.note_time(now)?);
-        self.publish_note(event, now)
-    }
-
     /// When an own note is dated: after the one before.
     fn note_time(&self, now: Millis) -> Result<Millis, RequestError> {
         let me = self.me()?.public_key();
@@ -289,9 +330,35 @@ impl<S: Store> Node<S> {
         Ok(after(newest.map(|note| note.created_at), now, NOTE_AHEAD))
     }
 
-    fn publish_note(&mut self, event: Event, now: Millis) -> Result<Note, RequestError> {
-        self.take_in(std::slice::from_ref(&event), None, now)?;
-        self.store.note(&event.id)?.ok_or(RequestError::NotHere)
+    /// Writes an own event, or finds what the same request has written before; its id.
+    fn write(
+        &mut self,
+        key: Option<RequestKey>,
+        now: Millis,
+        event: impl FnOnce(&Self) -> Result<Event, RequestError>,
+    ) -> Result<EventId, RequestError> {
+        if let Some(key) = key
+            && let Some(id) = self.store.written_for(key)?
+        {
+            return Ok(id);
+        }
+        let event = event(self)?;
+        match key {
+            Some(key) => self.take_in_for(key, &event, now)?,
+            None => self.take_in(std::slice::from_ref(&event), None, now)?,
+        };
+        Ok(event.id)
+    }
+
+    /// The same for a note.
+    fn write_note(
+        &mut self,
+        key: Option<RequestKey>,
+        now: Millis,
+        event: impl FnOnce(&Self) -> Result<Event, RequestError>,
+    ) -> Result<Note, RequestError> {
+        let id = self.write(key, now, event)?;
+        self.store.note(&id)?.ok_or(RequestError::NotHere)
     }
 
     /// An event that something own is about.
@@ -342,7 +409,7 @@ impl<S: Store> Node<S> {
         self.store.set_private_mutes(private)
     }
 
-    fn delete(&mut self, id: EventId, now: Millis) -> Result<(), RequestError> {
+    fn deletion(&self, id: EventId, now: Millis) -> Result<Event, RequestError> {
         let me = self.me()?;
         let note = self
             .store
@@ -351,9 +418,7 @@ impl<S: Store> Node<S> {
         if note.is_none() {
             return Err(RequestError::NotYours);
         }
-        let event = social::deletion_event(me, &[id], now);
-        self.take_in(&[event], None, now)?;
-        Ok(())
+        Ok(social::deletion_event(me, &[id], now))
     }
 
     fn follow(&mut self, person: PublicKey, follow: bool, now: Millis) -> Result<(), RequestError> {
@@ -371,7 +436,7 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    fn rename(&mut self, name: String, now: Millis) -> Result<(), RequestError> {
+    fn rename(&mut self, name: String, key: Option<RequestKey>, now: Millis) -> Result<(), RequestError> {
         let me = self.me()?;
         let previous = self.store.replaceable(&me.public_key(), Kind::Metadata)?;
         self.check_synced(previous.as_ref())?;
@@ -385,19 +450,26 @@ impl<S: Store> Node<S> {
             ..self.profile_of(&me.public_key())?
         };
         let event = social::profile_event(me, &profile, at);
-        self.replace(event, now)?;
+        match key {
+            Some(key) => replaced(&self.take_in_for(key, &event, now)?)?,
+            None => self.replace(event, now)?,
+        }
         self.change(Change::Me);
         Ok(())
     }
 
     /// Stores an own replaceable event; says so when another device has written one that lies ahead of the clock.
     fn replace(&mut self, event: Event, now: Millis) -> Result<(), RequestError> {
-        match self.take_in(&[event], None, now)?.as_slice() {
-            [Put::Stored] => Ok(()),
-            other => Err(RequestError::Storage(format!(
-                "a newer version is there ({other:?})"
-            ))),
-        }
+        replaced(&self.take_in(&[event], None, now)?)
+    }
+}
+
+fn replaced(outcomes: &[Put]) -> Result<(), RequestError> {
+    match outcomes {
+        [Put::Stored] => Ok(()),
+        other => Err(RequestError::Storage(format!(
+            "a newer version is there ({other:?})"
+        ))),
     }
 }
 

@@ -30,7 +30,14 @@ fn node(seed: u8) -> Node<MemoryStore> {
 }
 
 fn ask(node: &mut Node<MemoryStore>, command: Command) -> Result<Reply, RequestError> {
-    node.handle(Input::Request(Request { id: 1, command }), NOW);
+    node.handle(
+        Input::Request(Request {
+            id: 1,
+            key: None,
+            command,
+        }),
+        NOW,
+    );
     let replies: Vec<_> = outputs(node)
         .into_iter()
         .filter_map(|output| match output {
@@ -239,6 +246,7 @@ fn nobody_is_contacted_before_there_is_an_identity() {
     node.handle(
         Input::Request(Request {
             id: 1,
+            key: None,
             command: Command::SignUp { name: "波".into() },
         }),
         NOW,
@@ -404,7 +412,14 @@ fn a_new_note_changes_its_authors_count() {
     let post = Command::Post {
         text: "さざなみ".into(),
     };
-    node.handle(Input::Request(Request { id: 1, command: post }), NOW);
+    node.handle(
+        Input::Request(Request {
+            id: 1,
+            key: None,
+            command: post,
+        }),
+        NOW,
+    );
     let told = |output: &Output| {
         matches!(
             output,
@@ -515,4 +530,77 @@ fn a_refusal_is_shown_until_the_server_is_well_again() {
     assert_eq!(refused(&mut node), Some(code));
     hear(&mut node, &ServerMessage::Pong, NOW);
     assert_eq!(refused(&mut node), None);
+}
+
+/// A request that may have been asked before.
+fn ask_as(node: &mut Node<MemoryStore>, key: u8, command: Command) -> Result<Reply, RequestError> {
+    node.handle(
+        Input::Request(Request {
+            id: 1,
+            key: Some(RequestKey([key; 16])),
+            command,
+        }),
+        NOW,
+    );
+    let reply = outputs(node).into_iter().find_map(|output| match output {
+        Output::Interface(FromNode::Reply { id: 1, result }) => Some(result),
+        _ => None,
+    });
+    reply.expect("a reply")
+}
+
+/// Another node on the same store and key, as when another tab takes over.
+fn successor(node: Node<MemoryStore>) -> Node<MemoryStore> {
+    let config = node.config;
+    let (store, vault) = node.into_parts();
+    Node::new(config, store, vault, NOW).unwrap()
+}
+
+#[test]
+fn a_request_that_is_asked_again_of_the_next_node_writes_once() {
+    let mut node = node(1);
+    let sign_up = Command::SignUp { name: "波".into() };
+    let me = ask_as(&mut node, 1, sign_up.clone());
+    let mut node = successor(node);
+    assert_eq!(ask_as(&mut node, 1, sign_up.clone()), me, "one person");
+    assert_eq!(ask_as(&mut node, 2, sign_up), Err(RequestError::AlreadySignedUp));
+    let Ok(Reply::Posted(first)) = ask_as(&mut node, 3, Command::Post { text: "一".into() }) else {
+        panic!("not posted")
+    };
+    let steps = [
+        (4, Command::Post { text: "二".into() }),
+        (
+            5,
+            Command::Answer {
+                to: first.id,
+                text: "三".into(),
+            },
+        ),
+        (
+            6,
+            Command::Quote {
+                of: first.id,
+                text: "四".into(),
+            },
+        ),
+        (7, Command::Repost(first.id)),
+        (
+            8,
+            Command::React {
+                to: first.id,
+                content: "+".into(),
+            },
+        ),
+        (9, Command::Rename { name: "海".into() }),
+        (10, Command::Delete(first.id)),
+    ];
+    for (key, command) in steps {
+        let reply = ask_as(&mut node, key, command.clone());
+        assert!(reply.is_ok(), "{command:?}: {reply:?}");
+        let events = node.store().events_after(None, 100).unwrap().len();
+        node = successor(node);
+        assert_eq!(ask_as(&mut node, key, command.clone()), reply, "{command:?}");
+        let after = node.store().events_after(None, 100).unwrap().len();
+        assert_eq!(after, events, "{command:?} is carried out once");
+    }
 }

@@ -4,7 +4,7 @@ use nostr::prelude::{Event, EventId, Filter, Kind, PublicKey};
 
 use super::{
     Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
-    Reactors, Scope, StorageReport, Store, StoreError, Thread,
+    Reactors, RequestKey, Scope, StorageReport, Store, StoreError, Thread,
 };
 use crate::social::{Mutes, Profile, Ring};
 use crate::time::Millis;
@@ -16,6 +16,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
 
     fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
         (**self).put_verified(events, now)
+    }
+
+    fn put_for(&mut self, request: RequestKey, event: &Event, now: Millis) -> Result<Put, StoreError> {
+        (**self).put_for(request, event, now)
     }
 
     fn take_changes(&mut self) -> Changes {
@@ -173,6 +177,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
 
     fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
         (**self).events_after(after, limit)
+    }
+
+    fn written_for(&self, request: RequestKey) -> Result<Option<EventId>, StoreError> {
+        (**self).written_for(request)
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

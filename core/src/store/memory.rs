@@ -11,7 +11,7 @@ use nostr::prelude::{Event, EventId, Filter, Kind, MatchEventOptions, PublicKey}
 use super::rules::{self, Tables, Version, Wanted};
 use super::{
     Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
-    Query, Reactors, Scope, StorageReport, Store, StoreError, Thread, Usage,
+    Query, REQUESTS_KEPT, Reactors, RequestKey, Scope, StorageReport, Store, StoreError, Thread, Usage,
 };
 use crate::social::{Address, Mutes, Profile, References, Ring, read_mutes, read_profile};
 use crate::time::Millis;
@@ -51,6 +51,7 @@ pub struct MemoryStore {
     tombstones: BTreeSet<(EventId, PublicKey)>,
     gone: BTreeSet<EventId>,
     settings: BTreeMap<String, String>,
+    requests: BTreeMap<RequestKey, (EventId, Millis)>,
     me: Option<PublicKey>,
     mutes: Mutes,
     private_mutes: Mutes,
@@ -136,6 +137,15 @@ impl Store for MemoryStore {
     fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
         let admitted = events.iter().map(|event| rules::admit(self, event, true, now));
         admitted.collect()
+    }
+
+    fn put_for(&mut self, request: RequestKey, event: &Event, now: Millis) -> Result<Put, StoreError> {
+        let put = rules::admit(self, event, false, now)?;
+        if put == Put::Stored {
+            self.requests.retain(|_, (_, at)| now.since(*at) <= REQUESTS_KEPT);
+            self.requests.insert(request, (event.id, now));
+        }
+        Ok(put)
     }
 
     fn take_changes(&mut self) -> Changes {
@@ -347,6 +357,10 @@ impl Store for MemoryStore {
             .filter(|place| after.is_none_or(|after| *place < after));
         let events = rest.filter_map(|(_, id)| self.held(&id));
         Ok(events.take(limit).map(|held| held.event.clone()).collect())
+    }
+
+    fn written_for(&self, request: RequestKey) -> Result<Option<EventId>, StoreError> {
+        Ok(self.requests.get(&request).map(|(event, _)| *event))
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::{
     Act, Budget, Cause, Changes, Counts, Cursor, FoundPerson, Item, Known, Note, Notifications, Page, Put,
-    Query, Reactors, Scope, StorageReport, Store, StoreError, Thread, rules,
+    Query, Reactors, RequestKey, Scope, StorageReport, Store, StoreError, Thread, rules,
 };
 use crate::social::{Mutes, Profile, Ring, read_profile};
 use crate::time::Millis;
@@ -122,6 +122,17 @@ impl SqliteStore {
     }
 
     fn admit(&mut self, events: &[Event], verified: bool, now: Millis) -> Result<Vec<Put>, StoreError> {
+        self.admit_for(None, events, verified, now)
+    }
+
+    /// `request` is noted when its event, the only one, is stored.
+    fn admit_for(
+        &mut self,
+        request: Option<RequestKey>,
+        events: &[Event],
+        verified: bool,
+        now: Millis,
+    ) -> Result<Vec<Put>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -135,7 +146,11 @@ impl SqliteStore {
                 let admitted = events
                     .iter()
                     .map(|event| rules::admit(writer, event, verified, now));
-                admitted.collect::<Result<Vec<_>, _>>()
+                let outcomes = admitted.collect::<Result<Vec<_>, _>>()?;
+                if let (Some(request), [event], [Put::Stored]) = (request, events, outcomes.as_slice()) {
+                    tables::note_request(writer.db, request, event.id, now).context("noting a request")?;
+                }
+                Ok(outcomes)
             });
             match stored {
                 Ok(outcomes) if made_room => {
@@ -236,6 +251,12 @@ impl Store for SqliteStore {
 
     fn put_verified(&mut self, events: &[Event], now: Millis) -> Result<Vec<Put>, StoreError> {
         self.admit(events, true, now)
+    }
+
+    fn put_for(&mut self, request: RequestKey, event: &Event, now: Millis) -> Result<Put, StoreError> {
+        let events = std::slice::from_ref(event);
+        let outcomes = self.admit_for(Some(request), events, false, now)?;
+        Ok(outcomes.into_iter().next().unwrap_or(Put::NoRoom))
     }
 
     fn take_changes(&mut self) -> Changes {
@@ -444,6 +465,10 @@ impl Store for SqliteStore {
 
     fn events_after(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.some_events(after, limit)
+    }
+
+    fn written_for(&self, request: RequestKey) -> Result<Option<EventId>, StoreError> {
+        queries::written_for(&self.connection, request).context("looking up a request")
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -92,10 +92,6 @@ impl Host for DesktopHost {
             tracing::warn!(%error, "the page refused its language and theme");
         }
     }
-
-    fn take_over(&self) {
-        // A data directory is locked for as long as its process lives: there is nothing to take over.
-    }
 }
 
 /// Languages as BCP 47 tags from locale names such as `ja_JP.UTF-8` and lists such as `en_GB:en`.

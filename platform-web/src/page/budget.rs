@@ -1,6 +1,6 @@
 //! What this device can afford in links: watched here, decided by [`sazanami_core::mesh::Affordable`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use gloo_timers::future::sleep;
 use js_sys::Reflect;
 use sazanami_core::mesh::{self, Device};
 use sazanami_core::node::Input;
+use sazanami_core::time::Millis;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::EventTarget;
@@ -21,6 +22,9 @@ use crate::dom::Listener;
 /// The main pointer is a finger.
 const COARSE: &str = "(pointer: coarse)";
 
+/// For so long another tab counts as seen after it has said so; it does so several times a second.
+const SEEN_FOR: Duration = Duration::from_secs(10);
+
 /// Tells the node what the device can afford, for as long as it lives.
 pub(super) struct Affordable {
     watch: Rc<Watch>,
@@ -30,6 +34,8 @@ pub(super) struct Affordable {
 struct Watch {
     inputs: mpsc::UnboundedSender<Input>,
     device: RefCell<mesh::Affordable>,
+    /// When another tab of the profile was last known to be seen by the person.
+    elsewhere: Cell<Option<Millis>>,
     /// The look at the moment at which a hidden page counts as in the background.
     later: RefCell<Option<AbortHandle>>,
 }
@@ -40,6 +46,7 @@ impl Affordable {
         let watch = Rc::new(Watch {
             inputs,
             device: RefCell::default(),
+            elsewhere: Cell::new(None),
             later: RefCell::default(),
         });
         let mut listeners = Vec::new();
@@ -60,6 +67,21 @@ impl Affordable {
         }
     }
 
+    /// The person sees another tab of this profile: this page serves it, so it is not in the background.
+    pub(super) fn seen_elsewhere(&self) {
+        if self.watch.elsewhere.replace(Some(now())).is_none() {
+            self.watch.look();
+        }
+    }
+
+    /// Time has passed: the other tab may not be seen any more.
+    pub(super) fn tick(&self) {
+        if self.watch.elsewhere.get().is_some() && !self.watch.is_seen_elsewhere() {
+            self.watch.elsewhere.set(None);
+            self.watch.look();
+        }
+    }
+
     /// Tells a node that has just started.
     pub(super) fn tell(&self) {
         let budget = self.watch.device.borrow().budget(now());
@@ -77,7 +99,8 @@ impl Drop for Affordable {
 impl Watch {
     fn look(self: &Rc<Self>) {
         self.cancel();
-        let changed = self.device.borrow_mut().see(device(), now());
+        let device = device(document().hidden() && !self.is_seen_elsewhere());
+        let changed = self.device.borrow_mut().see(device, now());
         if let Some(budget) = changed {
             let _ = self.inputs.unbounded_send(Input::Budget(budget));
         }
@@ -98,6 +121,12 @@ impl Watch {
         });
     }
 
+    fn is_seen_elsewhere(&self) -> bool {
+        self.elsewhere
+            .get()
+            .is_some_and(|seen| now().since(seen) < SEEN_FOR)
+    }
+
     fn cancel(&self) {
         if let Some(later) = self.later.borrow_mut().take() {
             later.abort();
@@ -106,7 +135,7 @@ impl Watch {
 }
 
 /// What the browser tells now. What it does not know about is missing: then it is no phone's.
-fn device() -> Device {
+fn device(hidden: bool) -> Device {
     let navigator: JsValue = window().navigator().into();
     let screen = get(&window(), "screen");
     let sides =
@@ -114,7 +143,7 @@ fn device() -> Device {
     let connection = connection();
     let told = |name| connection.as_ref().and_then(|connection| get(connection, name));
     Device {
-        hidden: document().hidden(),
+        hidden,
         mobile: get(&navigator, "userAgentData").and_then(|agent| get(&agent, "mobile")?.as_bool()),
         coarse_pointer: window()
             .match_media(COARSE)

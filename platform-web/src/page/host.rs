@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use gloo_timers::future::sleep;
 use js_sys::{Array, Date};
@@ -20,15 +19,7 @@ use crate::dom::{describe, has};
 /// How long a saved file's data stays: the browser reads it after the click, and does not say when.
 const DOWNLOAD_LIFETIME: Duration = Duration::from_secs(60);
 
-pub(super) struct WebHost {
-    take_over: mpsc::UnboundedSender<()>,
-}
-
-impl WebHost {
-    pub(super) fn new(take_over: mpsc::UnboundedSender<()>) -> Self {
-        Self { take_over }
-    }
-}
+pub(super) struct WebHost;
 
 impl Host for WebHost {
     fn languages(&self) -> Vec<String> {
@@ -91,11 +82,6 @@ impl Host for WebHost {
             let _ = root.set_attribute("lang", language);
             let _ = root.set_attribute("data-theme", theme);
         }
-    }
-
-    fn take_over(&self) {
-        // The session lives as long as the page.
-        let _ = self.take_over.unbounded_send(());
     }
 }
 

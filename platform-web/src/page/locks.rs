@@ -1,22 +1,22 @@
-//! Which tab owns the store: a Web Lock (W3C Web Locks API), and a channel on which a tab asks the owner for it.
+//! Which tab owns the store: a Web Lock (W3C Web Locks API). The browser lets go of it when its tab closes or crashes, and
+//! gives it to the one who has waited longest.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use futures::future::{Either, select};
 use gloo_timers::future::sleep;
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{AbortController, BroadcastChannel, MessageEvent};
+use web_sys::AbortController;
 
 use super::window;
-use crate::dom::{Listener, has};
+use crate::dom::has;
 
-/// What a tab says to the owner.
-const ASK: &str = "release";
+/// After a theft no other tab steals for so long: until then they have heard of the new owner.
+const REST: Duration = Duration::from_secs(2);
 
 #[wasm_bindgen]
 extern "C" {
@@ -34,18 +34,10 @@ extern "C" {
     type LockOptions;
     #[wasm_bindgen(method, setter)]
     fn set_steal(this: &LockOptions, steal: bool);
+    #[wasm_bindgen(method, setter, js_name = ifAvailable)]
+    fn set_if_available(this: &LockOptions, if_available: bool);
     #[wasm_bindgen(method, setter)]
     fn set_signal(this: &LockOptions, signal: &web_sys::AbortSignal);
-}
-
-/// How a claim to a lock ended.
-pub enum Claim {
-    /// It is this tab's until the guard is dropped or stolen.
-    Held(Guard),
-    /// Another tab has it.
-    Busy,
-    /// This browser has no locks.
-    Unsupported,
 }
 
 /// A held lock; dropping it lets go.
@@ -72,35 +64,49 @@ impl Drop for Guard {
     }
 }
 
-/// Claims the lock, waiting at most this long.
-pub async fn claim(name: &str, limit: Duration) -> Claim {
-    // Without a controller the wait could not be ended; every browser with locks has it.
-    let Ok(controller) = AbortController::new() else {
-        return Claim::Unsupported;
-    };
-    let options: LockOptions = js_sys::Object::new().unchecked_into();
-    options.set_signal(&controller.signal());
-    let Some(granted) = request(name, &options) else {
-        return Claim::Unsupported;
-    };
-    match select(granted, Box::pin(sleep(limit))).await {
-        Either::Left((granted, _)) => granted.map_or(Claim::Busy, Claim::Held),
-        Either::Right(((), granted)) => {
-            controller.abort();
-            // It may have been granted at the very last moment.
-            granted.await.map_or(Claim::Busy, Claim::Held)
-        }
+/// A place in the queue for a lock; dropping it gives it up.
+pub struct Waiting {
+    granted: oneshot::Receiver<Guard>,
+    controller: AbortController,
+}
+
+impl Waiting {
+    /// Waits until the lock is granted. `None` when the browser has ended the wait.
+    pub async fn granted(&mut self) -> Option<Guard> {
+        (&mut self.granted).await.ok()
     }
 }
 
-/// Takes the lock from whoever has it, asked or not.
-pub async fn steal(name: &str) -> Claim {
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Without effect once the lock is granted: then dropping the guard lets go.
+        self.controller.abort();
+    }
+}
+
+/// Queues for a lock. `None` where this browser has no locks.
+pub fn queue(name: &str) -> Option<Waiting> {
+    // Every browser with locks has it.
+    let controller = AbortController::new().ok()?;
+    let options: LockOptions = js_sys::Object::new().unchecked_into();
+    options.set_signal(&controller.signal());
+    let granted = request(name, &options)?;
+    Some(Waiting { granted, controller })
+}
+
+/// Takes the lock from whoever has it, asked or not. Of several tabs that want to, one does; `None` for the others.
+pub async fn steal(name: &str) -> Option<Guard> {
+    let options: LockOptions = js_sys::Object::new().unchecked_into();
+    options.set_if_available(true);
+    let alone = request(&format!("{name}-theft"), &options)?.await.ok()?;
     let options: LockOptions = js_sys::Object::new().unchecked_into();
     options.set_steal(true);
-    match request(name, &options) {
-        Some(granted) => granted.await.map_or(Claim::Busy, Claim::Held),
-        None => Claim::Unsupported,
-    }
+    let guard = request(name, &options)?.await.ok();
+    spawn_local(async move {
+        sleep(REST).await;
+        drop(alone);
+    });
+    guard
 }
 
 /// Requests a lock. The receiver gets the guard, or is cancelled when the request ended without one.
@@ -118,7 +124,12 @@ fn request(name: &str, options: &LockOptions) -> Option<oneshot::Receiver<Guard>
     let on_grant = {
         let waiting = waiting.clone();
         // The lock is held while the promise that this returns is pending.
-        Closure::<dyn FnMut(JsValue) -> Promise>::new(move |_lock| {
+        Closure::<dyn FnMut(JsValue) -> Promise>::new(move |lock: JsValue| {
+            if lock.is_null() {
+                // Not available: whoever waits hears that nothing comes.
+                waiting.borrow_mut().take();
+                return Promise::resolve(&JsValue::NULL);
+            }
             let mut release = None;
             let held = Promise::new(&mut |resolve, _reject| release = Some(resolve));
             if let (Some(release), Some((grant, lost))) = (release, waiting.borrow_mut().take()) {
@@ -144,44 +155,4 @@ fn request(name: &str, options: &LockOptions) -> Option<oneshot::Receiver<Guard>
         }
     });
     Some(granted)
-}
-
-/// The channel between the tabs of one profile.
-pub struct Tabs {
-    channel: BroadcastChannel,
-    _listener: Listener,
-}
-
-impl Tabs {
-    /// Joins; `asked` is called when another tab asks for the lock. `None` where the browser has no such channel.
-    pub fn join(name: &str, mut asked: impl FnMut() + 'static) -> Option<Self> {
-        let channel = BroadcastChannel::new(name).ok()?;
-        let listener = Listener::new(&channel, "message", move |event| {
-            if event
-                .unchecked_ref::<MessageEvent>()
-                .data()
-                .as_string()
-                .as_deref()
-                == Some(ASK)
-            {
-                asked();
-            }
-        });
-        Some(Self {
-            channel,
-            _listener: listener,
-        })
-    }
-
-    /// Asks the owner to let go.
-    pub fn ask(&self) {
-        // Fails only on a closed channel, which this one is not.
-        let _ = self.channel.post_message(&ASK.into());
-    }
-}
-
-impl Drop for Tabs {
-    fn drop(&mut self) {
-        self.channel.close();
-    }
 }

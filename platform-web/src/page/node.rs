@@ -28,7 +28,8 @@ impl NodeWorker {
     }
 }
 
-fn script() -> Option<String> {
+/// The address of the page's script, which names the build.
+pub(super) fn script() -> Option<String> {
     let element = document().query_selector("script[type=module][src]").ok()??;
     Some(element.dyn_into::<HtmlScriptElement>().ok()?.src())
 }

@@ -1,127 +1,129 @@
-//! The tab that owns the store: its worker, its connections, and everything that moves between them.
+//! The node while this tab owns it: its worker, its connections, and everything that moves between them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use futures::future::{Fuse, LocalBoxFuture};
 use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
-use sazanami_app::SessionState;
-use sazanami_core::node::api::{Command, FromNode, Request};
+use sazanami_core::node::api::{FromNode, Request};
 use sazanami_core::node::{Input, Output};
 use sazanami_core::transport::{LinkId, Route, Transport, TransportEvent};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::budget::Affordable;
 use super::locks::Guard;
 use super::node::NodeWorker;
-use super::session::Ports;
 use super::signal::SignalShell;
 use super::window;
 use crate::bridge::{FromWorker, State, ToWorker};
-use crate::dom::{Listener, has};
+use crate::dom::Listener;
 use crate::transport::WebTransport;
 
 /// How long the worker may take to load its script and open its databases.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to put damaged ones together again: each of a million signatures is verified.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(3600);
-/// How long it may take to close them; less than another tab waits before it takes the lock by force.
-const RELEASE_LIMIT: Duration = Duration::from_secs(4);
+/// Before the files are tried again that somebody holds: the worker itself has tried for some seconds.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of one link's frames that may wait for the worker. A peer that sends more than was asked for is cut off.
 const MAX_IN_FLIGHT: usize = 4 * 1024 * 1024;
 
-/// How ownership ended.
-pub(super) enum End {
-    /// Another tab has the store.
-    Elsewhere,
-    /// The worker could not start, or broke.
-    Failed(String),
-    /// The database was found damaged, and put aside for the next worker to put together again.
+/// What the session is to know.
+pub(super) enum Event {
+    /// The node answers; why nothing is durable, where it is not.
+    Started(Option<String>),
+    /// The node says something to the interface.
+    Told(FromNode),
+    /// Somebody holds the database's files and does not share them; it is tried again.
+    Busy,
+    /// The database was found damaged, and is being put together again.
     Damaged,
+    /// The node is not this tab's any more.
+    Robbed,
+    /// It could not start, or broke, and why.
+    Failed(String),
 }
 
-/// Runs the node until this tab no longer owns the store; one whose database is found damaged is started once more.
-pub(super) async fn run(route: Route, ports: &mut Ports, mut guard: Option<Guard>) -> End {
-    match serve(route, ports, guard.as_mut()).await {
-        // Once: what is damaged again is no accident of the disk.
-        End::Damaged => {
-            ports.tell(SessionState::Starting);
-            serve(route, ports, guard.as_mut()).await
-        }
-        end => end,
-    }
-    // The lock ends after the worker: the next owner finds the files free.
-}
-
-/// Runs the node in a worker.
-async fn serve(route: Route, ports: &mut Ports, guard: Option<&mut Guard>) -> End {
-    let (from_worker, inbox) = mpsc::unbounded();
-    let worker = match NodeWorker::start(from_worker) {
-        Ok(worker) => worker,
-        Err(reason) => return End::Failed(reason),
-    };
-    let (inputs, happened) = mpsc::unbounded();
-    let online = Listener::new(&window(), "online", {
-        let inputs = inputs.clone();
-        move |_| drop(inputs.unbounded_send(Input::Online))
-    });
-    let budget = Affordable::watch(inputs.clone());
-    let locked = guard.is_some();
-    let mut owner = Owner {
-        worker,
-        transport: WebTransport::new(),
-        signal: SignalShell::new(inputs),
-        budget,
-        asked: BTreeMap::new(),
-        flow: Flow::default(),
-        started: false,
-        locked,
-    };
-    let end = owner.live(route, ports, inbox, happened, stolen(guard)).await;
-    for id in owner.asked.keys() {
-        ports.refuse(*id);
-    }
-    drop(online);
-    end
-}
-
-struct Owner {
-    worker: NodeWorker,
+/// The node, and what it needs of the page. Dropping it ends both at once: the database stands it. The lock goes last,
+/// so that the next owner finds the files free.
+pub(super) struct Owner {
+    worker: Option<NodeWorker>,
+    from_worker: mpsc::UnboundedSender<FromWorker>,
+    inbox: mpsc::UnboundedReceiver<FromWorker>,
+    happened: mpsc::UnboundedReceiver<Input>,
+    route: Route,
     transport: WebTransport,
     signal: SignalShell,
     budget: Affordable,
-    /// Requests that the node has not answered, and whether they make an identity.
-    asked: BTreeMap<u64, bool>,
     flow: Flow,
     started: bool,
-    locked: bool,
+    /// The database was put aside once: what is damaged again is no accident of the disk.
+    was_damaged: bool,
+    limit: Fuse<LocalBoxFuture<'static, ()>>,
+    _online: Listener,
+    /// `None` where there are no locks: then the database's own files decide.
+    guard: Option<Guard>,
 }
 
 impl Owner {
-    async fn live(
-        &mut self,
-        route: Route,
-        ports: &mut Ports,
-        mut inbox: mpsc::UnboundedReceiver<FromWorker>,
-        mut happened: mpsc::UnboundedReceiver<Input>,
-        stolen: impl Future<Output = ()>,
-    ) -> End {
-        let mut start_limit = sleep(START_LIMIT).fuse();
-        let mut stolen = pin!(stolen.fuse());
+    /// Starts the worker.
+    pub(super) fn start(route: Route, guard: Option<Guard>) -> Result<Self, String> {
+        let (from_worker, inbox) = mpsc::unbounded();
+        let (inputs, happened) = mpsc::unbounded();
+        let online = Listener::new(&window(), "online", {
+            let inputs = inputs.clone();
+            move |_| drop(inputs.unbounded_send(Input::Online))
+        });
+        let budget = Affordable::watch(inputs.clone());
+        Ok(Self {
+            worker: Some(NodeWorker::start(from_worker.clone())?),
+            from_worker,
+            inbox,
+            happened,
+            route,
+            transport: WebTransport::new(),
+            signal: SignalShell::new(inputs),
+            budget,
+            flow: Flow::default(),
+            started: false,
+            was_damaged: false,
+            limit: limit(START_LIMIT),
+            _online: online,
+            guard,
+        })
+    }
+
+    /// Asks the node, which has started.
+    pub(super) fn ask(&mut self, request: Request) {
+        self.post(&ToWorker::Input(Input::Request(request)));
+    }
+
+    /// Another tab asks whether this one lives: the worker is to know too.
+    pub(super) fn lives(&self) {
+        self.post(&ToWorker::Alive);
+    }
+
+    /// The person sees another tab of this profile.
+    pub(super) fn seen_elsewhere(&self) {
+        self.budget.seen_elsewhere();
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&self) {
+        self.budget.tick();
+    }
+
+    /// Moves what there is to move, until the session is to know something. Nothing is lost when it is not waited for any
+    /// more.
+    pub(super) async fn next(&mut self) -> Event {
         loop {
             let input = select! {
-                message = inbox.select_next_some() => {
-                    if matches!(message, FromWorker::State(State::Recovering)) {
-                        start_limit = sleep(RECOVERY_LIMIT).fuse();
-                    }
-                    if let Some(end) = self.heard(message, route, ports) {
-                        return end;
-                    }
-                    continue;
-                }
+                message = self.inbox.select_next_some() => match self.heard(message) {
+                    Some(event) => return event,
+                    None => continue,
+                },
                 event = poll_fn(|cx| self.transport.poll_event(cx)).fuse() => match self.flow.count(&event) {
                     Ok(()) => Input::Transport(event),
                     Err(link) => {
@@ -129,109 +131,88 @@ impl Owner {
                         continue;
                     }
                 },
-                input = happened.select_next_some() => input,
-                // The node answers from its start on; until then requests wait in their channel.
-                request = next_if(self.started, &mut ports.requests).fuse() => self.request(request),
-                () = start_limit => {
+                input = self.happened.select_next_some() => input,
+                () = &mut self.limit => {
+                    if self.worker.is_none() {
+                        if let Err(reason) = self.restart() {
+                            return Event::Failed(reason);
+                        }
+                        continue;
+                    }
                     if self.started {
                         continue;
                     }
-                    return End::Failed("the worker did not start in time".to_owned());
+                    return Event::Failed("the worker did not start in time".to_owned());
                 }
-                () = ports.asked.select_next_some() => return self.release(inbox).await,
-                _ = ports.take_overs.select_next_some() => continue,
-                () = stolen => return End::Elsewhere,
+                () = Box::pin(stolen(self.guard.as_mut())).fuse() => return Event::Robbed,
             };
-            if let Err(reason) = self.worker.post(&ToWorker::Input(input)) {
-                return End::Failed(reason);
-            }
+            self.post(&ToWorker::Input(input));
         }
     }
 
-    fn request(&mut self, request: Request) -> Input {
-        let makes_identity = matches!(request.command, Command::SignUp { .. } | Command::Import { .. });
-        self.asked.insert(request.id, makes_identity);
-        Input::Request(request)
+    fn restart(&mut self) -> Result<(), String> {
+        self.worker = Some(NodeWorker::start(self.from_worker.clone())?);
+        self.limit = limit(START_LIMIT);
+        Ok(())
     }
 
-    fn heard(&mut self, message: FromWorker, route: Route, ports: &Ports) -> Option<End> {
+    fn post(&self, message: &ToWorker) {
+        if let Some(worker) = &self.worker
+            && let Err(reason) = worker.post(message)
+        {
+            let failed = FromWorker::State(State::Failed(reason));
+            // The receiver is this one's.
+            let _ = self.from_worker.unbounded_send(failed);
+        }
+    }
+
+    fn heard(&mut self, message: FromWorker) -> Option<Event> {
         match message {
-            FromWorker::Listening => {
-                return self
-                    .worker
-                    .post(&ToWorker::Start { route })
-                    .err()
-                    .map(End::Failed);
+            FromWorker::Listening => self.post(&ToWorker::Start { route: self.route }),
+            FromWorker::State(State::Recovering) => self.limit = limit(RECOVERY_LIMIT),
+            FromWorker::State(State::Damaged) if self.was_damaged => {
+                return Some(Event::Failed("the database was damaged again".to_owned()));
             }
-            FromWorker::State(State::Recovering) => {}
-            FromWorker::State(State::Damaged) => return Some(End::Damaged),
-            FromWorker::State(State::Ready) => {
-                self.started = true;
-                self.budget.tell();
-                ports.tell(SessionState::Ready);
+            FromWorker::State(State::Damaged) => {
+                self.was_damaged = true;
+                self.worker = None;
+                self.started = false;
+                self.transport = WebTransport::new();
+                return Some(match self.restart() {
+                    Ok(()) => Event::Damaged,
+                    Err(reason) => Event::Failed(reason),
+                });
             }
-            FromWorker::State(State::Ephemeral(reason)) => {
-                self.started = true;
-                self.budget.tell();
-                ports.tell(SessionState::Ephemeral(reason));
+            FromWorker::State(State::Ready) => return Some(self.has_started(None)),
+            FromWorker::State(State::Ephemeral(reason)) => return Some(self.has_started(Some(reason))),
+            FromWorker::State(State::Busy(reason)) => {
+                tracing::warn!(reason, "somebody holds the database");
+                self.worker = None;
+                self.limit = limit(BUSY_PAUSE);
+                return Some(Event::Busy);
             }
-            // Where there are no locks, the files themselves say that another tab is the owner.
-            FromWorker::State(State::Busy(_)) if !self.locked => return Some(End::Elsewhere),
-            FromWorker::State(State::Busy(reason) | State::Failed(reason)) => {
-                return Some(End::Failed(reason));
-            }
-            FromWorker::Output(Output::Interface(message)) => {
-                self.answered(&message);
-                ports.events.push(message);
-            }
+            FromWorker::State(State::Failed(reason)) => return Some(Event::Failed(reason)),
+            FromWorker::Output(Output::Interface(message)) => return Some(Event::Told(message)),
             FromWorker::Output(Output::Signal(command)) => self.signal.execute(command),
             FromWorker::Output(Output::Transport(command)) => self.transport.execute(command),
             // The worker keeps these for itself.
             FromWorker::Output(Output::Verify(_) | Output::Client(_)) => {}
             FromWorker::Handled(frames) => self.flow.handled(frames),
-            FromWorker::Released => return Some(End::Elsewhere),
+            FromWorker::LetGo => return Some(Event::Robbed),
         }
         None
     }
 
-    fn answered(&mut self, message: &FromNode) {
-        if let FromNode::Reply { id, result } = message
-            && self.asked.remove(id) == Some(true)
-            && result.is_ok()
-        {
-            ask_for_persistence();
-        }
-    }
-
-    /// Has the worker close its databases, so that the next owner finds them at rest.
-    async fn release(&mut self, mut inbox: mpsc::UnboundedReceiver<FromWorker>) -> End {
-        if self.worker.post(&ToWorker::Release).is_ok() {
-            let released = async {
-                while let Some(message) = inbox.next().await {
-                    if matches!(
-                        message,
-                        FromWorker::Released | FromWorker::State(State::Failed(_))
-                    ) {
-                        return;
-                    }
-                }
-            };
-            // A worker that does not answer is terminated all the same: the databases stand crashes.
-            select! {
-                () = released.fuse() => {}
-                () = sleep(RELEASE_LIMIT).fuse() => {}
-            }
-        }
-        End::Elsewhere
+    fn has_started(&mut self, ephemeral: Option<String>) -> Event {
+        self.started = true;
+        self.limit = Fuse::terminated();
+        self.budget.tell();
+        Event::Started(ephemeral)
     }
 }
 
-/// The next item, once there may be one.
-async fn next_if<T>(ready: bool, stream: &mut mpsc::UnboundedReceiver<T>) -> T {
-    if ready && let Some(item) = stream.next().await {
-        return item;
-    }
-    futures::future::pending().await
+fn limit(duration: Duration) -> Fuse<LocalBoxFuture<'static, ()>> {
+    sleep(duration).boxed_local().fuse()
 }
 
 /// Waits until the lock is stolen, where there is one.
@@ -239,27 +220,6 @@ async fn stolen(guard: Option<&mut Guard>) {
     match guard {
         Some(guard) => guard.lost().await,
         None => futures::future::pending().await,
-    }
-}
-
-/// Asks the browser not to evict the store, now that there is a key to lose. Nobody waits for the answer: browsers
-/// decide silently or ask the person.
-fn ask_for_persistence() {
-    let navigator = window().navigator();
-    if !has(&navigator, "storage") {
-        return;
-    }
-    if let Ok(answer) = navigator.storage().persist() {
-        spawn_local(async move {
-            if !JsFuture::from(answer)
-                .await
-                .is_ok_and(|granted| granted.is_truthy())
-            {
-                web_sys::console::info_1(
-                    &"sazanami: the browser may evict this store when space is short".into(),
-                );
-            }
-        });
     }
 }
 

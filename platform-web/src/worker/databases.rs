@@ -28,8 +28,8 @@ const EPHEMERAL_BUDGET: u64 = 128 * 1024 * 1024;
 /// Three databases with their journals, and room for SQLite's passing needs; more are made when they are needed.
 const SLOTS: usize = 8;
 /// A closed or reloaded document lets go of its files a little late.
-const RETRIES: u32 = 25;
-const RETRY_DELAY: Duration = Duration::from_millis(200);
+const RETRIES: u32 = 60;
+const RETRY_DELAY: Duration = Duration::from_millis(40);
 
 /// What a node needs to start.
 pub(super) struct Databases {

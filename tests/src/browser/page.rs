@@ -259,18 +259,6 @@ impl Browser {
         )
     }
 
-    /// Opens another tab of this profile on the site and goes to it; answers the tab to go back to.
-    pub async fn open_second_tab(&self) -> Result<fantoccini::wd::WindowHandle> {
-        let client = self.client()?;
-        let first = client.window().await?;
-        let second = client.new_window(true).await?;
-        client.switch_to_window(second.handle).await?;
-        client
-            .goto(&format!("{}{}", self.address, self.launch.path))
-            .await?;
-        Ok(first)
-    }
-
     /// Round trips of a bare data channel between two connections in this page, in milliseconds.
     pub async fn data_channel_round_trips(&self, count: usize) -> Result<Vec<f64>> {
         self.script_async(BARE_ROUND_TRIPS, vec![json!(count)]).await

@@ -1,11 +1,13 @@
 //! What is let in, and what an event looks like afterwards.
 
+use std::time::Duration;
+
 use nostr::prelude::Kind;
 
 use super::fixtures::{NOW, START, deletion, note, person, profile, signed};
 use super::{Case, Outcome, ensure, same};
 use crate::social::{MAX_EVENT_BYTES, MAX_FUTURE_SECS};
-use crate::store::{Invalid, Known, Put, Scope, Store};
+use crate::store::{Invalid, Known, Put, REQUESTS_KEPT, RequestKey, Scope, Store};
 use crate::time::Millis;
 
 pub(super) const CASES: &[Case] = &[
@@ -27,7 +29,39 @@ pub(super) const CASES: &[Case] = &[
     ("size is limited", size),
     ("the future is limited", future),
     ("a batch keeps what is good", mixed_batch),
+    ("what a request has written is known", written_for),
 ];
+
+fn written_for(store: &mut dyn Store) -> Outcome {
+    let keys = person(1);
+    let [first, second, late] = [
+        note(&keys, "one", 1),
+        note(&keys, "two", 2),
+        note(&keys, "late", 3),
+    ];
+    let [one, two, three] = [RequestKey([1; 16]), RequestKey([2; 16]), RequestKey([3; 16])];
+    same(&store.written_for(one)?, &None, "before")?;
+    same(&store.put_for(one, &first, NOW)?, &Put::Stored, "put")?;
+    same(&store.written_for(one)?, &Some(first.id), "after")?;
+    same(&store.written_for(two)?, &None, "another request")?;
+    same(&store.known(&first.id)?, &Known::Stored, "the event")?;
+    same(&store.put_for(two, &first, NOW)?, &Put::Duplicate, "put again")?;
+    same(
+        &store.written_for(two)?,
+        &None,
+        "what stored nothing is not noted",
+    )?;
+    same(&store.put_for(two, &second, NOW)?, &Put::Stored, "another event")?;
+    let later = NOW + REQUESTS_KEPT + Duration::from_secs(2);
+    same(&store.put_for(three, &late, later)?, &Put::Stored, "much later")?;
+    let known = [one, two, three].map(|request| store.written_for(request));
+    let [one, two, three] = known;
+    same(
+        &(one?, two?, three?),
+        &(None, None, Some(late.id)),
+        "old ones are forgotten",
+    )
+}
 
 fn stored_once(store: &mut dyn Store) -> Outcome {
     let keys = person(1);

@@ -4,7 +4,7 @@ use nostr::prelude::{Filter, Kind};
 
 use super::fixtures::{NOW, deletion, follows, note, person, profile};
 use super::{Outcome, same};
-use crate::store::{Known, Put, Scope, Store};
+use crate::store::{Known, Put, RequestKey, Scope, Store};
 
 pub(super) fn all_is_found_again<S: Store>(open: &mut impl FnMut() -> S) -> Outcome {
     let (me, friend) = (person(1), person(2));
@@ -21,6 +21,12 @@ pub(super) fn all_is_found_again<S: Store>(open: &mut impl FnMut() -> S) -> Outc
     let first = [kept.clone(), deleted.clone(), old.clone(), new.clone(), list];
     same(&store.put(&first, NOW)?, &vec![Put::Stored; 5], "first put")?;
     store.set_setting("draft", Some("書きかけ"))?;
+    let (request, asked) = (RequestKey([7; 16]), note(&me, "頼まれた", 0));
+    same(
+        &store.put_for(request, &asked, NOW)?,
+        &Put::Stored,
+        "put for a request",
+    )?;
     store.set_setting("theme", Some("dark"))?;
     drop(store);
 
@@ -33,7 +39,7 @@ pub(super) fn all_is_found_again<S: Store>(open: &mut impl FnMut() -> S) -> Outc
     drop(store);
 
     let mut store = open();
-    same(&page.notes.len(), &1, "what was shown before closing")?;
+    same(&page.notes.len(), &2, "what was shown before closing")?;
     same(
         &store.timeline(Scope::FollowedBy(me.public_key()), None, 9)?,
         &page,
@@ -65,6 +71,11 @@ pub(super) fn all_is_found_again<S: Store>(open: &mut impl FnMut() -> S) -> Outc
         &store.setting("draft")?.as_deref(),
         &Some("書きかけ"),
         "a setting",
+    )?;
+    same(
+        &store.written_for(request)?,
+        &Some(asked.id),
+        "what a request has written",
     )?;
     same(&store.setting("theme")?, &None, "a forgotten setting")
 }

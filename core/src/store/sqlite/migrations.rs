@@ -8,7 +8,7 @@ use crate::store::StoreError;
 mod version_1;
 
 /// Version n is reached by the n-th script. A script that was released is never changed.
-const SCRIPTS: [Step<'static>; 4] = [
+const SCRIPTS: [Step<'static>; 5] = [
     Step {
         script: include_str!("migrations/001_init.sql"),
         carry_over: None,
@@ -25,6 +25,10 @@ const SCRIPTS: [Step<'static>; 4] = [
         script: include_str!("migrations/004_counts.sql"),
         // Whatever comes from version 1 is put into the tables as they are now.
         carry_over: Some(version_1::carry_over),
+    },
+    Step {
+        script: include_str!("migrations/005_requests.sql"),
+        carry_over: None,
     },
 ];
 const CONTEXT: &str = "updating the database";

@@ -34,6 +34,7 @@ const QUERIES: &[(&str, &str)] = &[
         "event_by_author (author=? AND class=? AND rowid>? AND rowid<?)",
     ),
     (queries::SETTING, ""),
+    (queries::WRITTEN_FOR, ""),
     (pages::LISTED, "COVERING INDEX event_listed (seq<?)"),
     (pages::LISTED_AUTHORS, "COVERING INDEX event_listed (seq<?)"),
     (
@@ -96,6 +97,7 @@ const WRITES: &[&str] = &[
     tables::DELETE_FOLLOWS,
     tables::ADD_USE,
     tables::DELETE_SETTING,
+    tables::FORGET_REQUESTS,
     tags::DELETE_TAG,
 ];
 

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use super::{codec, place};
 use crate::social::{Address, References};
 use crate::store::rules::{Version, Wanted};
-use crate::store::{Counts, Item, Known, Note};
+use crate::store::{Counts, Item, Known, Note, RequestKey};
 
 /// By `event_by_id`, and the key of `gone`.
 pub(super) const KNOWN: &str =
@@ -50,6 +50,9 @@ pub(super) const ITEMS_OF: &str = "SELECT seq, id, moved, kind FROM event
     WHERE author = ?3 AND class IN (0, 1, 2) AND seq >= ?1 AND seq < ?2";
 /// By the key of `setting`.
 pub(super) const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
+
+/// By the key of `request`.
+pub(super) const WRITTEN_FOR: &str = "SELECT event FROM request WHERE key = ?1";
 
 /// The part of an id by which it is indexed.
 pub(super) fn short(id: &EventId) -> [u8; 8] {
@@ -256,6 +259,14 @@ pub(super) fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<St
     db.prepare_cached(SETTING)?
         .query_row([name], |row| row.get(0))
         .optional()
+}
+
+pub(super) fn written_for(db: &Connection, request: RequestKey) -> rusqlite::Result<Option<EventId>> {
+    let event: Option<[u8; 32]> = db
+        .prepare_cached(WRITTEN_FOR)?
+        .query_row([request.0], |row| row.get(0))
+        .optional()?;
+    Ok(event.map(EventId::from_byte_array))
 }
 
 /// Seconds as SQLite's signed number. No stored event lies beyond its range: the clock's limit is far below.

@@ -13,7 +13,10 @@ use super::tags::{self, Tags};
 use super::{codec, place};
 use crate::social::{self, Address, References, read_follows};
 use crate::store::rules::{self, Tables, Version, shown_name};
-use crate::store::{Cause, Changes, Counts, Entry, Known, Query, StoreError, words};
+use crate::store::{
+    Cause, Changes, Counts, Entry, Known, Query, REQUESTS_KEPT, RequestKey, StoreError, words,
+};
+use crate::time::Millis;
 
 const CONTEXT: &str = "storing an event";
 /// Changed queries that are told one by one; past it, everything may have changed.
@@ -112,6 +115,9 @@ pub(super) const ADD_KIND_USE: &str = "INSERT INTO kind_use (kind, events, bytes
 pub(super) const SET_SETTING: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DELETE_SETTING: &str = "DELETE FROM setting WHERE name = ?1";
+pub(super) const NOTE_REQUEST: &str = "INSERT OR REPLACE INTO request (key, event, at) VALUES (?1, ?2, ?3)";
+/// By `request_by_age`.
+pub(super) const FORGET_REQUESTS: &str = "DELETE FROM request WHERE at < ?1";
 
 /// What a note says about another event; the column of `link.type`, and of the tally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -742,6 +748,27 @@ pub(super) fn set_setting(db: &Connection, name: &str, value: Option<&str>) -> r
         Some(value) => execute(db, SET_SETTING, params![name, value]),
         None => execute(db, DELETE_SETTING, params![name]),
     }
+    .map(drop)
+}
+
+/// Notes what a request has written, and forgets those of long ago.
+pub(super) fn note_request(
+    db: &Connection,
+    request: RequestKey,
+    event: EventId,
+    now: Millis,
+) -> rusqlite::Result<()> {
+    let now = now.0 / 1000;
+    execute(
+        db,
+        FORGET_REQUESTS,
+        [seconds(now.saturating_sub(REQUESTS_KEPT.as_secs()))],
+    )?;
+    execute(
+        db,
+        NOTE_REQUEST,
+        params![request.0, event.as_bytes(), seconds(now)],
+    )
     .map(drop)
 }
 
