@@ -87,6 +87,8 @@ pub enum ToNode {
 
 /// From the node to a tab, on the tab's own line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 pub enum ToTab {
     /// The tab did not know of this node.
     Welcome {

@@ -24,6 +24,8 @@ pub struct Public {
 
 /// What is said on the line between a tab and the node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 pub enum OnLine {
     /// By the tab.
     ToNode(ToNode),

@@ -1,7 +1,7 @@
 //! A tree, a scripted node that answers it, and hands to press its buttons.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Once;

@@ -34,6 +34,8 @@ pub struct Standing {
 
 /// What a tab wants done.
 #[derive(Clone, Debug, PartialEq)]
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 pub enum TabOutput {
     /// Send to all.
     SendAll(ToAll),

@@ -36,10 +36,12 @@ struct Engine {
     host: Host,
 }
 
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 enum Mail {
-    ToAll(ToAll),
-    ToNode(TabId, ToNode),
-    ToTab(TabId, ToTab),
+    All(ToAll),
+    Node(TabId, ToNode),
+    Tab(TabId, ToTab),
 }
 
 struct World {
@@ -103,7 +105,7 @@ impl World {
             self.end_engine();
             let random = &mut self.random;
             self.mail.retain(|(_, mail)| {
-                let from_node = matches!(mail, Mail::ToTab(..) | Mail::ToAll(ToAll::Started));
+                let from_node = matches!(mail, Mail::Tab(..) | Mail::All(ToAll::Started));
                 !from_node || random.random_bool(0.5)
             });
         }
@@ -174,7 +176,7 @@ impl World {
                 let host = Host::new(id, None);
                 self.engine = Some(Engine { owner, node, host });
                 page.tab.started(None, now);
-                self.post(Mail::ToAll(ToAll::Started));
+                self.post(Mail::All(ToAll::Started));
             }
             Some((starting, _)) if starting == owner => {}
             _ => {
@@ -199,7 +201,7 @@ impl World {
             };
             let now = self.now;
             match mail {
-                Mail::ToAll(ToAll::LetGo) => {
+                Mail::All(ToAll::LetGo) => {
                     // The robbed one hears it before anything else that is told to it.
                     let owner = self.lock.front().copied();
                     if self
@@ -210,26 +212,26 @@ impl World {
                         self.end_engine();
                     }
                 }
-                Mail::ToAll(message) => {
+                Mail::All(message) => {
                     let owner = self.lock.front().and_then(|owner| self.pages.get(owner));
                     let lives = owner.is_some_and(|owner| !owner.hangs);
                     if lives && matches!(message, ToAll::Here { .. }) {
-                        self.post(Mail::ToAll(ToAll::Alive));
+                        self.post(Mail::All(ToAll::Alive));
                     }
                     for page in self.pages.values_mut().filter(|page| !page.hangs) {
                         page.tab.hear_all(message, now);
                     }
                     match &mut self.engine {
                         Some(engine) if self.pages[&engine.owner].hangs => {
-                            self.held.push(Mail::ToAll(message))
+                            self.held.push(Mail::All(message));
                         }
                         Some(engine) => engine.host.hear_all(message, now),
                         None => {}
                     }
                 }
-                Mail::ToNode(tab, message) => match &mut self.engine {
+                Mail::Node(tab, message) => match &mut self.engine {
                     Some(engine) if self.pages[&engine.owner].hangs => {
-                        self.held.push(Mail::ToNode(tab, message));
+                        self.held.push(Mail::Node(tab, message));
                     }
                     Some(engine) => {
                         if let Some(request) = engine.host.hear(tab, message) {
@@ -238,8 +240,8 @@ impl World {
                     }
                     None => {}
                 },
-                Mail::ToTab(id, message) => match self.pages.get_mut(&id) {
-                    Some(page) if page.hangs => self.held.push(Mail::ToTab(id, message)),
+                Mail::Tab(id, message) => match self.pages.get_mut(&id) {
+                    Some(page) if page.hangs => self.held.push(Mail::Tab(id, message)),
                     Some(page) => page.tab.hear(message, now),
                     None => {}
                 },
@@ -255,8 +257,8 @@ impl World {
         page.tab.tick(now);
         while let Some(output) = self.pages.get_mut(&id).and_then(|page| page.tab.poll()) {
             match output {
-                TabOutput::SendAll(message) => self.post(Mail::ToAll(message)),
-                TabOutput::Send(message) => self.post(Mail::ToNode(id, message)),
+                TabOutput::SendAll(message) => self.post(Mail::All(message)),
+                TabOutput::Send(message) => self.post(Mail::Node(id, message)),
                 TabOutput::Ask(request) => {
                     if let Some(engine) = self.engine.as_mut().filter(|engine| engine.owner == id) {
                         let request = engine.host.ask(request);
@@ -285,7 +287,7 @@ impl World {
                         self.lock.retain(|waiting| *waiting != id);
                         self.lock.push_front(id);
                         self.lock.extend(robbed);
-                        self.post(Mail::ToAll(ToAll::LetGo));
+                        self.post(Mail::All(ToAll::LetGo));
                     }
                 }
             }
@@ -311,7 +313,7 @@ impl World {
             page.tab.told(message);
         }
         while let Some((tab, message)) = self.engine.as_mut().and_then(|engine| engine.host.poll()) {
-            self.post(Mail::ToTab(tab, message));
+            self.post(Mail::Tab(tab, message));
         }
     }
 

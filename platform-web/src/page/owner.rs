@@ -31,6 +31,8 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 const MAX_IN_FLIGHT: usize = 4 * 1024 * 1024;
 
 /// What the session is to know.
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Event {
     /// The node answers; why nothing is durable, where it is not.
     Started(Option<String>),

@@ -94,6 +94,8 @@ enum Turn {
 }
 
 /// What is heard from other tabs.
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 enum Heard {
     All(Public),
     Line(ToTab),
@@ -376,6 +378,8 @@ impl Session {
 }
 
 /// What a role leads to.
+// Moved once and dropped.
+#[allow(clippy::large_enum_variant)]
 enum Next {
     /// The lock, if it was to be had, and whether it was stolen.
     Turn(Option<Guard>, bool),
