@@ -77,6 +77,7 @@ const BACK_TO_3: &str =
     ALTER TABLE event DROP COLUMN reposts;
     ALTER TABLE event DROP COLUMN quotes;
     ALTER TABLE event DROP COLUMN reactions;
+    DROP TABLE request;
     PRAGMA user_version = 3;";
 
 #[test]
