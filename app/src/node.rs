@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use dioxus::prelude::*;
 use futures::StreamExt;
-use sazanami_core::node::api::{Change, Command, Network, Person, Reply, RequestError, Secret};
+use sazanami_core::node::api::{Change, Command, Network, Person, Reply, RequestError, Routes, Secret};
+use sazanami_core::social::Ring;
 use sazanami_core::store::{self, Cursor, Note, Page, Scope};
+use sazanami_core::transport::Route;
 use sazanami_core::{EventId, PublicKey};
 
 use crate::backend::{Backend, Host, NodeClient};
@@ -125,6 +127,10 @@ impl Node {
         .await
     }
 
+    pub(crate) async fn set_route(&self, ring: Ring, route: Route) -> Result<(), RequestError> {
+        self.done(Command::SetRoute { ring, route }).await
+    }
+
     /// Every change from now on.
     pub(crate) fn changes(&self) -> futures::channel::mpsc::UnboundedReceiver<Change> {
         self.0.changes()
@@ -238,6 +244,18 @@ pub(crate) fn use_network() -> Query<Network> {
         }
     };
     use_query(Command::Network, read, |change| matches!(change, Change::Network))
+}
+
+/// Which way to people.
+pub(crate) fn use_routes() -> Query<Routes> {
+    let read = |reply| {
+        if let Reply::Routes(routes) = reply {
+            Some(routes)
+        } else {
+            None
+        }
+    };
+    use_query(Command::Routes, read, |change| matches!(change, Change::Network))
 }
 
 /// Whether the disk or the quota is full.

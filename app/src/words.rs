@@ -2,8 +2,8 @@
 
 use sazanami_core::node::api::{PeerState, RequestError, SignalState};
 use sazanami_core::signaling::ErrorCode;
-use sazanami_core::social::{MAX_NAME_CHARS, MAX_NOTE_CHARS, TextError};
-use sazanami_core::transport::PathKind;
+use sazanami_core::social::{MAX_NAME_CHARS, MAX_NOTE_CHARS, Ring, TextError};
+use sazanami_core::transport::{PathKind, Route};
 
 use crate::text::grouped;
 use crate::text::time::{Ago, ago, civil};
@@ -89,6 +89,25 @@ pub(crate) fn path(path: PathKind) -> String {
     match path {
         PathKind::Direct => t!("path-direct"),
         PathKind::Relayed => t!("path-relayed"),
+    }
+}
+
+/// The way that a link is going to take, before it is known which it does.
+pub(crate) fn route(route: Route) -> String {
+    match route {
+        Route::Any => t!("route-any"),
+        Route::RelayOnly => t!("route-relay"),
+    }
+}
+
+pub(crate) fn ring(ring: Ring) -> String {
+    match ring {
+        Ring::Me => t!("ring-me"),
+        Ring::Friend => t!("ring-friend"),
+        Ring::Followed => t!("ring-followed"),
+        Ring::RoomMember => t!("ring-room"),
+        Ring::FriendOfFriend => t!("ring-friend-of-friend"),
+        Ring::Stranger => t!("ring-stranger"),
     }
 }
 

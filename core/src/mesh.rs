@@ -289,8 +289,8 @@ impl Mesh {
         }
     }
 
-    /// A link opened.
-    pub fn connected(&mut self, peer: SessionId) {
+    /// A link has held for a while.
+    pub fn held(&mut self, peer: SessionId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = 0;
         }
@@ -306,6 +306,26 @@ impl Mesh {
             candidate.not_before = now + wait.mul_f64(rng.random_range(0.5..1.5));
             candidate.failures += 1;
         }
+    }
+
+    /// Things are different now, the network or a choice: nobody is waited for any longer.
+    pub fn try_now(&mut self, now: Millis) {
+        for candidate in self.candidates.values_mut() {
+            candidate.failures = 0;
+            candidate.not_before = now;
+        }
+    }
+
+    /// The clock was set back: what was to be at a moment that is far away now is taken nearer.
+    pub fn clock_set_back(&mut self, now: Millis) {
+        for candidate in self.candidates.values_mut() {
+            candidate.not_before = candidate.not_before.min(now + MAX_BACKOFF);
+        }
+        for until in self.bans.values_mut() {
+            *until = (*until).min(now + BAN);
+        }
+        self.sampled = self.sampled.filter(|at| *at <= now);
+        self.displaced = self.displaced.filter(|at| *at <= now);
     }
 
     /// The server does not know this session any more.

@@ -12,6 +12,8 @@
 //! - `transfer`: exports and imports
 //! - `friends`: finding friends by topics that only both know
 //! - `links`: links and the sessions on them
+//! - `repair`: links whose path broke, changes of the network, sleep and wake
+//! - `routes`: who may learn this device's address
 //! - `spread`: how new events are passed on
 //! - `wanted`: what those sessions ask for
 //! - `clients`: clients that speak plain Nostr
@@ -24,7 +26,9 @@ mod friends;
 mod introductions;
 mod links;
 mod media;
+mod repair;
 mod requests;
+mod routes;
 mod server;
 mod spread;
 mod transfer;
@@ -56,6 +60,7 @@ use friends::Friends;
 use introductions::Retired;
 use links::Link;
 use media::Media;
+use routes::Routes;
 use server::Server;
 use spread::Spread;
 pub use transfer::MAX_PIECE;
@@ -67,6 +72,9 @@ use wanted::Wanted;
 
 /// Between two ticks of a node that is somebody.
 const TICK: Duration = Duration::from_secs(1);
+/// A tick that comes so long after the one before was late: the device slept, the tab was throttled or frozen, or the
+/// node was busy. What seems to have been silent meanwhile may only not have been heard.
+const ASLEEP: Duration = Duration::from_secs(4);
 /// Between two ticks of a node that waits for sign-up.
 const IDLE_TICK: Duration = Duration::from_secs(60);
 
@@ -90,6 +98,11 @@ pub enum Input {
     },
     /// The network came back (`online` event): connect without waiting.
     Online,
+    /// There is no network (`offline` event): nothing is tried until [`Input::Online`], but now and then, since not every
+    /// device knows it for sure.
+    Offline,
+    /// This device is at another place in the network, or at one more (Wi-Fi to mobile, a VPN): links look for new paths.
+    NetworkChanged,
     /// How many links this device can afford from now on: [`LinkBudget::Full`] until told otherwise.
     Budget(LinkBudget),
     /// Time has passed.
@@ -146,8 +159,10 @@ pub enum SignalCommand {
 /// How a node is to behave.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Which candidates its links may use.
-    pub route: Route,
+    /// Which candidates its links may use, whoever is at the other end; `None`: what the person has chosen for each ring.
+    pub route: Option<Route>,
+    /// Its transport reaches TURN servers over UDP only.
+    pub udp_relays_only: bool,
     /// How many events can be verified at once by [`Output::Verify`]; without any the node verifies itself.
     pub verifiers: usize,
     /// Seed of everything random, the session key included: from the operating system, but in tests.
@@ -178,6 +193,7 @@ pub struct Node<S: Store> {
     session: Keys,
     mesh: Mesh,
     server: Server,
+    routes: Routes,
     sets: ReconcileSets,
     verifying: Verifying,
     authors: Authors,
@@ -196,6 +212,8 @@ pub struct Node<S: Store> {
     sent_events: u64,
     network_changed: bool,
     next_tick: Millis,
+    /// When it ticked last.
+    ticked: Millis,
     outputs: VecDeque<Output>,
     damaged: bool,
 }
@@ -228,6 +246,7 @@ impl<S: Store> Node<S> {
             session,
             mesh: Mesh::default(),
             server: Server::default(),
+            routes: Routes::default(),
             sets: ReconcileSets::default(),
             verifying: Verifying::new(config.verifiers),
             authors: Authors::default(),
@@ -246,10 +265,12 @@ impl<S: Store> Node<S> {
             sent_events: 0,
             network_changed: false,
             next_tick: now,
+            ticked: now,
             outputs: VecDeque::new(),
             damaged: false,
         };
         node.know_private_mutes()?;
+        node.routes = Routes::read(&node.store)?;
         node.tick(now);
         Ok(node)
     }
@@ -266,7 +287,7 @@ impl<S: Store> Node<S> {
             self.take(input, now);
         }
         // A peer that keeps the node busy does not keep it from looking at the clock.
-        if now >= self.next_tick {
+        if now >= self.next_tick || now < self.ticked {
             self.tick(now);
         }
         self.settle(now);
@@ -290,10 +311,9 @@ impl<S: Store> Node<S> {
             Input::IceServers(result) => self.ice_servers(result, now),
             Input::Client(event) => self.client_event(event, now),
             Input::Verified { job, holds } => self.verified(job, &holds),
-            Input::Online => {
-                self.server.retry_now(now);
-                self.tick(now);
-            }
+            Input::Online => self.network_came(now),
+            Input::Offline => self.network_went(now),
+            Input::NetworkChanged => self.network_became_another(now),
             Input::Budget(budget) => {
                 self.mesh.set_budget(budget);
                 self.tick(now);
@@ -326,9 +346,9 @@ impl<S: Store> Node<S> {
         SessionId(self.session.public_key())
     }
 
-    /// Which candidates its links may use.
-    pub fn route(&self) -> Route {
-        self.config.route
+    /// How it was told to behave.
+    pub fn config(&self) -> Config {
+        self.config
     }
 
     /// Whether the store was found to be damaged: the platform ends the node, recovers what it can, and starts anew.
@@ -347,7 +367,11 @@ impl<S: Store> Node<S> {
     }
 
     fn tick(&mut self, now: Millis) {
+        let before = std::mem::replace(&mut self.ticked, now);
         self.next_tick = now + if self.me.is_some() { TICK } else { IDLE_TICK };
+        if self.me.is_some() && (now < before || now.since(before) >= ASLEEP) {
+            self.woke(before, now);
+        }
         self.tend_verifying(now);
         self.tend_clients(now);
         if self.me.is_some() {

@@ -197,6 +197,17 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
+impl IceServer {
+    /// Whether it is a TURN server that can be used: over UDP, or over TCP and TLS too.
+    pub fn relays(&self, udp_only: bool) -> bool {
+        let usable = |url: &String| match url.strip_prefix("turn:") {
+            Some(rest) => !udp_only || !rest.contains("transport=tcp"),
+            None => !udp_only && url.starts_with("turns:"),
+        };
+        self.urls.iter().any(usable)
+    }
+}
+
 /// What `/turn` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -25,7 +25,7 @@ use crate::identity::{MemoryVault, Vault};
 use crate::mesh::LinkBudget;
 use crate::node::api::{Change, Command, FromNode, Network, Reply, Request, RequestError};
 use crate::node::{Config, Input, Job, Node, Output, SignalCommand, SignalEvent};
-use crate::signaling::IceServers;
+use crate::signaling::{IceServer, IceServers};
 use crate::store::{EventPool, Known, MemoryStore, Scope, Store};
 use crate::time::Millis;
 use crate::transport::{Route, TransportCommand, TransportEvent};
@@ -53,6 +53,8 @@ pub struct Conditions {
     pub lost_introductions: f64,
     /// Bytes per second that a peer's line carries up and down, all its links together; `None` for no limit.
     pub bandwidth: Option<(u64, u64)>,
+    /// Whether the server has a TURN server.
+    pub relay: bool,
 }
 
 impl Default for Conditions {
@@ -63,6 +65,7 @@ impl Default for Conditions {
             breaks: 0.0,
             lost_introductions: 0.0,
             bandwidth: None,
+            relay: true,
         }
     }
 }
@@ -78,6 +81,8 @@ pub struct PeerOptions {
     pub clock: i64,
     /// How many links it takes.
     pub budget: LinkBudget,
+    /// It goes to people by the way that is chosen for their ring, strangers by a relay; otherwise to all directly.
+    pub by_ring: bool,
     /// Verifiers beside its node, whose work [`Sim::jobs`] hands over.
     pub verifiers: usize,
 }
@@ -109,6 +114,9 @@ struct Peer {
     tick_at: Millis,
     replies: BTreeMap<u64, Result<Reply, RequestError>>,
     jobs: Vec<Job>,
+    /// What waits for it to wake.
+    asleep: Option<(Millis, Vec<Input>)>,
+    throttled: Duration,
 }
 
 impl Peer {
@@ -140,6 +148,7 @@ pub struct Sim {
     next: u64,
     tracked: BTreeMap<EventId, Tracked>,
     sent: u64,
+    connects: u64,
 }
 
 impl Sim {
@@ -158,6 +167,7 @@ impl Sim {
             next: 0,
             tracked: BTreeMap::new(),
             sent: 0,
+            connects: 0,
         }
     }
 
@@ -198,6 +208,8 @@ impl Sim {
             tick_at: self.now,
             replies: BTreeMap::new(),
             jobs: Vec::new(),
+            asleep: None,
+            throttled: Duration::ZERO,
         });
         self.start(id);
         let become_somebody = if name.is_empty() {
@@ -226,7 +238,8 @@ impl Sim {
     /// Starts a peer that was stopped: a new session on the same store.
     pub fn start(&mut self, id: PeerId) {
         let config = Config {
-            route: Route::Any,
+            route: (!self.peers[id].options.by_ring).then_some(Route::Any),
+            udp_relays_only: false,
             verifiers: self.peers[id].options.verifiers,
             seed: self.rng.random(),
         };
@@ -275,6 +288,45 @@ impl Sim {
                 self.server_lost(id);
             }
         }
+    }
+
+    /// Suspends a running peer: what is to happen to it waits until it wakes.
+    pub fn sleep(&mut self, id: PeerId) {
+        self.peers[id].asleep = Some((self.now, Vec::new()));
+    }
+
+    /// Wakes a peer: what has waited happens to it now.
+    pub fn wake(&mut self, id: PeerId) {
+        let (since, waited) = self.peers[id].asleep.take().expect("it sleeps");
+        let hung_up = self.now.since(since) >= Duration::from_secs(60);
+        for input in waited {
+            if !(hung_up && matches!(input, Input::Signal(_))) {
+                self.deliver(id, input);
+            }
+        }
+        // Nobody keeps a connection that says nothing for so long; the device hears of it when it says something.
+        if hung_up && self.server.disconnect(id) {
+            self.server_lost(id);
+        }
+        self.deliver(id, Input::Tick);
+    }
+
+    /// Has a peer's timers come no more often than so, as those of a tab in the background.
+    pub fn throttle(&mut self, id: PeerId, every: Duration) {
+        self.peers[id].throttled = every;
+    }
+
+    /// Sets a running peer's clock: by so many milliseconds it is ahead from now on.
+    pub fn set_clock(&mut self, id: PeerId, ahead: i64) {
+        self.peers[id].options.clock = ahead;
+        self.deliver(id, Input::Tick);
+    }
+
+    /// Breaks the path of the links between two peers, which a restart mends; with `told` their transports notice after
+    /// some seconds.
+    pub fn break_path(&mut self, a: PeerId, b: PeerId, told: bool) {
+        let events = self.links.break_path(a, b, told);
+        self.plan_events(events);
     }
 
     /// Ends a division.
@@ -390,6 +442,11 @@ impl Sim {
         }
     }
 
+    /// How many links were begun, counted at both ends.
+    pub fn connects(&self) -> u64 {
+        self.connects
+    }
+
     /// Most rendezvous topics that any peer was in at once.
     pub fn most_topics(&self) -> usize {
         self.server.most_topics
@@ -434,8 +491,12 @@ impl Sim {
         match planned.happening {
             // The node may have asked for another moment since.
             Happening::Tick if self.peers[id].tick_at != at => {}
+            Happening::Tick if self.peers[id].asleep.is_some() => {}
             Happening::Tick => self.deliver(id, Input::Tick),
-            Happening::Input(input) => self.deliver(id, input),
+            Happening::Input(input) => match &mut self.peers[id].asleep {
+                Some((_, waiting)) => waiting.push(input),
+                None => self.deliver(id, input),
+            },
             Happening::ToServer(_) if !self.is_served(id) => {}
             Happening::ToServer(text) => {
                 for (to, message) in self.server.message(id, &text, self.now) {
@@ -516,6 +577,7 @@ impl Sim {
     }
 
     fn transport(&mut self, id: PeerId, command: TransportCommand) {
+        self.connects += u64::from(matches!(command, TransportCommand::Connect { .. }));
         let events = self.links.command(id, command, self.now);
         self.plan_events(events);
     }
@@ -535,8 +597,13 @@ impl Sim {
                 self.server.disconnect(id);
             }
             SignalCommand::FetchIceServers => {
+                let turn = IceServer {
+                    urls: vec!["turn:relay.example".to_owned()],
+                    username: None,
+                    credential: None,
+                };
                 let servers = IceServers {
-                    ice_servers: Vec::new(),
+                    ice_servers: self.links.has_relay().then_some(turn).into_iter().collect(),
                     ttl: 3_600,
                 };
                 self.plan(id, after, Happening::Input(Input::IceServers(Ok(servers))));
@@ -560,9 +627,11 @@ impl Sim {
             return;
         };
         let at = Millis(node.next_tick().0.saturating_add_signed(-peer.options.clock));
+        let wait = at.since(self.now).max(peer.throttled);
+        let at = self.now + wait;
         if peer.tick_at != at {
             self.peers[id].tick_at = at;
-            self.plan(id, at.since(self.now), Happening::Tick);
+            self.plan(id, wait, Happening::Tick);
         }
     }
 

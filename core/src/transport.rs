@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::signaling::{IceServer, PeerSignal};
 
+pub mod candidates;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod memory;
@@ -80,6 +81,17 @@ pub struct Path {
     pub rtt_ms: Option<u32>,
 }
 
+/// How the connectivity checks of an open link go (`iceConnectionState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IceState {
+    /// There is a path.
+    Connected,
+    /// The path has not answered for some seconds, and may come back by itself.
+    Disconnected,
+    /// There is none any more: only a restart brings one.
+    Failed,
+}
+
 /// Why a link ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CloseReason {
@@ -129,6 +141,13 @@ pub enum TransportEvent {
         /// The path now.
         path: Path,
     },
+    /// The connectivity checks of an open link have another outcome. What is to be done about it, the node decides.
+    Ice {
+        /// The link.
+        link: LinkId,
+        /// How they go now.
+        state: IceState,
+    },
     /// The link is over: the last event of this id.
     Closed {
         /// The link.
@@ -161,6 +180,13 @@ pub enum TransportCommand {
         link: LinkId,
         /// At most [`MAX_FRAME`] bytes.
         frame: Vec<u8>,
+    },
+    /// See [`Transport::restart`].
+    Restart {
+        /// The link.
+        link: LinkId,
+        /// STUN and TURN servers from now on, with credentials that hold.
+        ice_servers: Vec<IceServer>,
     },
     /// See [`Transport::close`].
     Close {
@@ -200,6 +226,10 @@ pub trait Transport {
     /// [`SendError::TooLarge`] past [`MAX_FRAME`].
     fn send(&mut self, link: LinkId, frame: Vec<u8>) -> Result<(), SendError>;
 
+    /// Looks for a path anew (an ICE restart): with new candidates of the network as it is now, by these servers, which
+    /// the link keeps to from then on. What is on its way stays on its way.
+    fn restart(&mut self, link: LinkId, ice_servers: Vec<IceServer>);
+
     /// Ends a link and frees what it holds; a `Closed` event with [`CloseReason::Local`] follows. Frames that were
     /// accepted before may be lost.
     fn close(&mut self, link: LinkId);
@@ -218,6 +248,7 @@ pub trait Transport {
                     self.close(link);
                 }
             }
+            TransportCommand::Restart { link, ice_servers } => self.restart(link, ice_servers),
             TransportCommand::Close { link } => self.close(link),
         }
     }

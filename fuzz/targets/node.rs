@@ -115,7 +115,8 @@ impl World {
     fn new() -> Self {
         let config = Config {
             verifiers: 0,
-            route: Route::Any,
+            route: Some(Route::Any),
+            udp_relays_only: false,
             seed: [9; 32],
         };
         let vault = Box::new(MemoryVault(Some(person(0))));
@@ -165,7 +166,7 @@ impl World {
                 };
                 self.links.insert(link, wire);
             }
-            TransportCommand::Signal { link, .. } => {
+            TransportCommand::Signal { link, .. } | TransportCommand::Restart { link, .. } => {
                 assert!(self.links.contains_key(&link), "{link} is over")
             }
             TransportCommand::Send { link, frame } => {

@@ -42,8 +42,9 @@ pub struct Shared {
     )]
     pub signal: SignalUrl,
 
-    /// Which way to peers: any, or through TURN only, so that they never learn this device's address
-    #[arg(long, value_enum, default_value_t = RouteArg::Any)]
+    /// Which way to peers: as chosen for each ring (at first friends and own devices directly, everybody else through TURN
+    /// only, so that they never learn this device's address); or one way for everybody while this program runs
+    #[arg(long, value_enum, default_value_t = RouteArg::ByRing)]
     pub route: RouteArg,
 
     /// How the log on stderr is written; RUST_LOG sets what it holds
@@ -54,17 +55,20 @@ pub struct Shared {
 /// [`Route`] on a command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum RouteArg {
+    /// As chosen for each ring.
+    ByRing,
     /// Direct where possible, relayed where not.
     Any,
     /// Relayed always.
     RelayOnly,
 }
 
-impl From<RouteArg> for Route {
+impl From<RouteArg> for Option<Route> {
     fn from(route: RouteArg) -> Self {
         match route {
-            RouteArg::Any => Self::Any,
-            RouteArg::RelayOnly => Self::RelayOnly,
+            RouteArg::ByRing => None,
+            RouteArg::Any => Some(Route::Any),
+            RouteArg::RelayOnly => Some(Route::RelayOnly),
         }
     }
 }

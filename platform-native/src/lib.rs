@@ -15,6 +15,7 @@ pub mod client;
 pub mod data_dir;
 mod durable;
 pub mod node_thread;
+mod place;
 mod recovery;
 pub mod relay;
 pub mod signal;

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::blobs;
+use crate::place::Place;
 use crate::recovery;
 use crate::relay::Relay;
 use crate::signal::{SignalClient, SignalUrl};
@@ -41,8 +42,8 @@ pub struct Options {
     pub vault: Box<dyn Vault>,
     /// The signal server.
     pub signal: SignalUrl,
-    /// Which candidates links may use.
-    pub route: Route,
+    /// Which candidates links may use, whoever is at the other end; `None`: what the person has chosen for each ring.
+    pub route: Option<Route>,
     /// Where plain Nostr is answered, if anywhere: made by [`crate::relay::listen`].
     pub relay: Option<std::net::TcpListener>,
 }
@@ -105,6 +106,7 @@ impl NodeThread {
             });
             match opened {
                 Ok((node, verifiers, relay)) => {
+                    let _inside = runtime.enter();
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
                     tracing::debug!(?route, "node started");
@@ -114,6 +116,7 @@ impl NodeThread {
                         transport: WebRtcTransport::new(runtime.clone()),
                         signal: SignalClient::new(runtime.clone(), signal.clone()),
                         relay,
+                        place: Place::new(),
                         interface: outgoing,
                         may_recover: true,
                     };
@@ -150,7 +153,7 @@ type Started = (Node<SqliteStore>, Verifiers);
 
 async fn open(
     database: &Path,
-    route: Route,
+    route: Option<Route>,
     vault: Box<dyn Vault>,
     clients: bool,
 ) -> Result<Started, StartError> {
@@ -168,7 +171,7 @@ async fn open(
 fn start(
     database: &Path,
     mut store: SqliteStore,
-    route: Route,
+    route: Option<Route>,
     vault: Box<dyn Vault>,
     clients: bool,
 ) -> Result<Started, StartError> {
@@ -181,6 +184,7 @@ fn start(
         .map_err(|error| StartError::System(error.to_string()))?;
     let config = Config {
         route,
+        udp_relays_only: true,
         verifiers: verifiers::count(),
         seed,
     };
@@ -200,12 +204,13 @@ async fn live(
     mut stopping: oneshot::Receiver<()>,
 ) {
     while shell.run(&mut requests, &mut stopping).await == Ending::Damaged {
-        let route = shell.node.route();
+        let route = shell.node.config().route;
         let Shell {
             node,
             transport,
             signal: server,
             mut relay,
+            place,
             interface,
             ..
         } = shell;
@@ -232,6 +237,7 @@ async fn live(
             transport: WebRtcTransport::new(Handle::current()),
             signal: SignalClient::new(Handle::current(), signal.clone()),
             relay,
+            place,
             interface,
             may_recover: false,
         };
@@ -252,6 +258,7 @@ struct Shell {
     transport: WebRtcTransport,
     signal: SignalClient,
     relay: Option<Relay>,
+    place: Place,
     interface: mpsc::Sender<FromNode>,
     /// Not twice in one run: what is damaged again at once is no accident of the disk.
     may_recover: bool,
@@ -294,6 +301,7 @@ impl Shell {
                 event = poll_fn(|cx| self.transport.poll_event(cx)) => Input::Transport(event),
                 input = self.signal.next() => input,
                 input = self.verifiers.next() => input,
+                input = self.place.next() => input,
                 input = async {
                     match &mut self.relay {
                         Some(relay) => relay.next().await,

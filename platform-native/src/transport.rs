@@ -2,9 +2,8 @@
 //!
 //! [`WebRtcTransport`] keeps the send buffers' accounts and hands out events; [`link`] negotiates and watches one
 //! peer connection; [`channel`] moves frames between its data channel and the transport; [`peer`] builds peer
-//! connections, on a [`runtime`] with room for bursts; [`candidates`] keeps addresses private and tells the path.
+//! connections, on a [`runtime`] with room for bursts.
 
-mod candidates;
 mod channel;
 mod link;
 mod peer;
@@ -14,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sazanami_core::signaling::PeerSignal;
+use sazanami_core::signaling::{IceServer, PeerSignal};
 use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, SEND_BUFFER, SendError, Transport, TransportEvent,
 };
@@ -25,9 +24,15 @@ use tokio::task::JoinSet;
 /// Events of all links that wait to be fetched; past it the links stop reading, and their peers stop sending.
 const MAX_EVENTS: usize = 256;
 /// Signals that wait for a link's task; an honest peer sends about a dozen.
-const MAX_SIGNALS: usize = 256;
+const MAX_ORDERS: usize = 256;
 /// Frames that wait for a link's channel: [`SEND_BUFFER`] bounds their bytes, this the number of tiny ones.
 const MAX_WAITING_FRAMES: usize = 16 * 1024;
+
+/// What a link's task is told.
+enum Order {
+    Signal(PeerSignal),
+    Restart(Vec<IceServer>),
+}
 
 /// The native transport. Needs a tokio runtime to spawn its links on.
 pub struct WebRtcTransport {
@@ -43,7 +48,7 @@ pub struct WebRtcTransport {
 
 /// The transport's side of a link. Dropping it ends the link's task.
 struct Link {
-    signals: mpsc::Sender<PeerSignal>,
+    orders: mpsc::Sender<Order>,
     frames: mpsc::Sender<Vec<u8>>,
     open: bool,
     waiting: usize,
@@ -75,6 +80,17 @@ impl WebRtcTransport {
         }
     }
 
+    fn order(&mut self, link: LinkId, order: Order) {
+        let Some(state) = self.links.get(&link) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = state.orders.try_send(order) {
+            self.links.remove(&link);
+            let reason = CloseReason::Failed("too many signals at once".to_owned());
+            self.push(TransportEvent::Closed { link, reason });
+        }
+    }
+
     fn push(&mut self, event: TransportEvent) {
         self.own.push_back(event);
         if let Some(waker) = self.waker.take() {
@@ -93,7 +109,8 @@ impl WebRtcTransport {
             TransportEvent::Closed { link, .. } => drop(self.links.remove(link)?),
             TransportEvent::Signal { link, .. }
             | TransportEvent::Frame { link, .. }
-            | TransportEvent::Path { link, .. } => {
+            | TransportEvent::Path { link, .. }
+            | TransportEvent::Ice { link, .. } => {
                 self.links.get(link)?;
             }
         }
@@ -114,12 +131,12 @@ impl Transport for WebRtcTransport {
             return;
         }
         while self.tasks.try_join_next().is_some() {}
-        let (signals, incoming) = mpsc::channel(MAX_SIGNALS);
+        let (orders, incoming) = mpsc::channel(MAX_ORDERS);
         let (frames, outgoing) = mpsc::channel(MAX_WAITING_FRAMES);
         self.links.insert(
             id,
             Link {
-                signals,
+                orders,
                 frames,
                 open: false,
                 waiting: 0,
@@ -130,14 +147,11 @@ impl Transport for WebRtcTransport {
     }
 
     fn signal(&mut self, link: LinkId, signal: PeerSignal) {
-        let Some(state) = self.links.get(&link) else {
-            return;
-        };
-        if let Err(mpsc::error::TrySendError::Full(_)) = state.signals.try_send(signal) {
-            self.links.remove(&link);
-            let reason = CloseReason::Failed("too many signals at once".to_owned());
-            self.push(TransportEvent::Closed { link, reason });
-        }
+        self.order(link, Order::Signal(signal));
+    }
+
+    fn restart(&mut self, link: LinkId, ice_servers: Vec<IceServer>) {
+        self.order(link, Order::Restart(ice_servers));
     }
 
     fn send(&mut self, link: LinkId, frame: Vec<u8>) -> Result<(), SendError> {

@@ -112,7 +112,7 @@ async fn relayed_links_hide_the_address() {
                     got[at] = true;
                 }
                 TransportEvent::Path { path, .. } => paths[at] = Some(path),
-                TransportEvent::Drained { .. } => {}
+                TransportEvent::Drained { .. } | TransportEvent::Ice { .. } => {}
                 TransportEvent::Closed { reason, .. } => panic!("closed: {reason:?}"),
             }
         }

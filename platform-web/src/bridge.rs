@@ -16,8 +16,8 @@ use wasm_bindgen::{JsCast, JsValue};
 pub enum ToWorker {
     /// Open the store and start the node; the first message.
     Start {
-        /// Which candidates links may use.
-        route: Route,
+        /// Which candidates links may use, whoever is at the other end; `None`: as chosen for each ring.
+        route: Option<Route>,
     },
     /// The page runs: said when other tabs ask.
     Alive,
@@ -116,7 +116,9 @@ impl Message for FromWorker {
     fn needs_json(&self) -> bool {
         matches!(
             self,
-            Self::Output(Output::Transport(TransportCommand::Connect { .. }))
+            Self::Output(Output::Transport(
+                TransportCommand::Connect { .. } | TransportCommand::Restart { .. }
+            ))
         )
     }
 }

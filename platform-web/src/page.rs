@@ -7,6 +7,7 @@
 //! - `node`: the worker, seen from here
 //! - `signal`: the WebSocket and `/turn`
 //! - `budget`: how many links the device can afford
+//! - `place`: whether there is a network, and when it is another one
 //! - `host`: what the interface asks of the browser
 
 use std::rc::Rc;
@@ -23,6 +24,7 @@ mod life;
 pub mod locks;
 mod node;
 mod owner;
+mod place;
 mod session;
 mod signal;
 
@@ -48,18 +50,15 @@ fn document() -> web_sys::Document {
     window().document().expect("the window shows a document")
 }
 
-/// `?route=relay` in the address keeps this session to TURN.
-fn route() -> Route {
+/// `?route=relay` in the address keeps this session to TURN. There is none for the other way: whoever makes somebody
+/// follow a link must not learn where they are by it.
+fn route() -> Option<Route> {
     let query = window().location().search().unwrap_or_default();
-    if query
+    query
         .trim_start_matches('?')
         .split('&')
         .any(|pair| pair == "route=relay")
-    {
-        Route::RelayOnly
-    } else {
-        Route::Any
-    }
+        .then_some(Route::RelayOnly)
 }
 
 /// Puts the style sheet into the document; as a constructed sheet, which a strict content security policy allows.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use futures::StreamExt;
 use futures::channel::mpsc;
-use sazanami_core::signaling::PeerSignal;
+use sazanami_core::signaling::{IceServer, PeerSignal};
 use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, SEND_BUFFER, SendError, Transport, TransportEvent,
 };
@@ -126,6 +126,12 @@ impl Transport for WebTransport {
         if let Some(handle) = self.links.get(&link) {
             // Fails when the link is just ending.
             let _ = handle.happenings.unbounded_send(Happening::Signal(signal));
+        }
+    }
+
+    fn restart(&mut self, link: LinkId, ice_servers: Vec<IceServer>) {
+        if let Some(handle) = self.links.get(&link) {
+            let _ = handle.happenings.unbounded_send(Happening::Restart(ice_servers));
         }
     }
 

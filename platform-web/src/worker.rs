@@ -273,9 +273,10 @@ async fn drive(
     }
 }
 
-fn config(route: Route, verifiers: usize, seed: [u8; 32]) -> Config {
+fn config(route: Option<Route>, verifiers: usize, seed: [u8; 32]) -> Config {
     Config {
         route,
+        udp_relays_only: false,
         verifiers,
         seed,
     }

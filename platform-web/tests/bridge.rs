@@ -5,12 +5,12 @@
 use sazanami_core::Keys;
 use sazanami_core::mesh::LinkBudget;
 use sazanami_core::node::api::{
-    Change, Command, FromNode, Network, Peer, PeerState, Person, Reply, Request, RequestError, Secret,
-    SignalState,
+    Change, Command, FromNode, Network, Peer, PeerState, Person, Reply, Request, RequestError, RingRoute,
+    Routes, Secret, SignalState,
 };
 use sazanami_core::node::{Input, Output, SignalCommand, SignalEvent};
 use sazanami_core::signaling::{IceServer, IceServers, PeerSignal, SessionId};
-use sazanami_core::social::TextError;
+use sazanami_core::social::{Ring, TextError};
 use sazanami_core::store::{Cursor, Note, Page, RequestKey, Scope};
 use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, Path, PathKind, Route, TransportCommand, TransportEvent,
@@ -96,12 +96,14 @@ fn output(output: Output) {
 
 #[wasm_bindgen_test]
 fn to_the_worker() {
-    arrives(ToWorker::Start { route: Route::Any });
+    arrives(ToWorker::Start { route: None });
     arrives(ToWorker::Alive);
     arrives(ToWorker::Start {
-        route: Route::RelayOnly,
+        route: Some(Route::RelayOnly),
     });
-    input(Input::Online);
+    for place in [Input::Online, Input::Offline, Input::NetworkChanged] {
+        input(place);
+    }
     input(Input::Budget(LinkBudget::Background));
     input(Input::Tick);
     input(Input::IceServers(Ok(server())));
@@ -308,6 +310,7 @@ fn every_answer() {
         person: Some(key()),
         name: None,
         state: PeerState::Syncing,
+        route: Route::RelayOnly,
         path: Some(PathKind::Relayed),
         rtt_ms: Some(40),
         sent: 300,
@@ -329,6 +332,14 @@ fn every_answer() {
             signal: SignalState::Online,
             refused: None,
             peers: vec![peer],
+            misses_relay: true,
+        }),
+        Reply::Routes(Routes {
+            rings: vec![RingRoute {
+                ring: Ring::Friend,
+                route: Route::Any,
+            }],
+            forced: Some(Route::RelayOnly),
         }),
         Reply::Setting(Some("x".into())),
         Reply::Done,

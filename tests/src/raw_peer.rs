@@ -57,7 +57,8 @@ impl RawPeer {
         let vault = Box::new(MemoryVault(Some(keys.clone())));
         let mut node = Node::new(
             Config {
-                route: Route::Any,
+                route: Some(Route::Any),
+                udp_relays_only: true,
                 verifiers: 0,
                 seed,
             },
@@ -219,6 +220,8 @@ impl RawPeer {
                     link.say(Said::Frame(frame)).await?;
                 }
             }
+            // It has one path for all its life.
+            Output::Transport(TransportCommand::Restart { .. }) => {}
             // Kept open while it attacks, whatever its own node thinks.
             Output::Transport(TransportCommand::Close { link }) => {
                 if !self.mute {

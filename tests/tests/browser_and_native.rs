@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sazanami_core::node::api::PeerState;
-use sazanami_tests::{Browser, NativePeer, Site, browser_is_here};
+use sazanami_tests::{Browser, NativePeer, SOON, START, Site, browser_is_here};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browser_and_native() -> Result<()> {
@@ -12,7 +12,9 @@ async fn browser_and_native() -> Result<()> {
     let site = Site::start().await?;
     let browser = Browser::open(&site, "browser").await?;
     browser.sign_up("Web").await?;
-    let mut native = NativePeer::start(&site, "native").await?;
+    // The native peer would be reached in any way; the browser is what keeps strangers from its address.
+    let data = site.folder().join("peer-native");
+    let mut native = NativePeer::start_in(&site, "native", &data, &["--route", "any"]).await?;
     // One was written before they met, two after.
     native.post("from native").await?;
     browser.wait_for_note("from native").await?;
@@ -23,15 +25,34 @@ async fn browser_and_native() -> Result<()> {
 
     let rows = browser.wait_for_live_peers(1).await?;
     ensure!(
-        rows.len() == 1 && rows[0].path == "direct" && rows[0].text.contains("native"),
-        "{rows:?}"
+        rows.len() == 1 && rows[0].path == "relayed" && rows[0].text.contains("native"),
+        "a stranger is reached through a relay: {rows:?}"
     );
-    browser.peers().await?;
+    browser
+        .named("button", &["Settings", "設定"], SOON)
+        .await?
+        .click()
+        .await?;
+    let strangers = browser
+        .named("input", &["Everybody else", "そのほかの人"], SOON)
+        .await?;
+    strangers.click().await?;
+    browser.screenshot("settings-routes").await?;
+    browser.close_panel().await?;
+    browser
+        .wait("the same peer is reached directly", START, async || {
+            let rows = browser.peers().await?;
+            Ok(rows.iter().any(|row| row.path == "direct").then_some(()))
+        })
+        .await?;
     browser.screenshot("status-direct").await?;
+    browser.close_panel().await?;
+    native.post("ところで").await?;
+    browser.wait_for_note("ところで").await?;
     let status = native.stop().await?;
     ensure!(status.success(), "a clean stop: {status}");
     browser
-        .wait("the native peer is gone", sazanami_tests::SOON, async || {
+        .wait("the native peer is gone", SOON, async || {
             Ok((browser.peer_count().await? == 0).then_some(()))
         })
         .await

@@ -2,7 +2,7 @@
 
 use dioxus::prelude::*;
 use sazanami_core::node::api::{Peer, PeerState, SignalState};
-use sazanami_core::transport::PathKind;
+use sazanami_core::transport::{PathKind, Route};
 
 use super::{Avatar, PersonName};
 use crate::state::use_ui;
@@ -31,6 +31,9 @@ pub(crate) fn PeerList() -> Element {
         }
         if let Some(code) = network.refused {
             p { class: "server-refused", "data-testid": "server-refused", {words::refused(code)} }
+        }
+        if network.misses_relay {
+            p { class: "server-refused", "data-testid": "no-relay", {t!("no-relay")} }
         }
         if network.peers.is_empty() {
             p { class: "peers-empty", {t!("peers-empty")} }
@@ -61,9 +64,13 @@ fn PeerRow(peer: Peer, ambiguous: bool) -> Element {
         Some(PathKind::Relayed) => "relayed",
         None => "unknown",
     };
+    let route = match peer.route {
+        Route::Any => "any",
+        Route::RelayOnly => "relay",
+    };
     let session = peer.session.to_string();
     rsx! {
-        li { class: "peer", "data-testid": "peer", "data-state": state, "data-path": path,
+        li { class: "peer", "data-testid": "peer", "data-state": state, "data-path": path, "data-route": route,
             Avatar { person: peer.person.unwrap_or(peer.session.0), name: peer.name.clone() }
             div { class: "peer-main",
                 if let Some(person) = peer.person {
@@ -81,6 +88,8 @@ fn PeerRow(peer: Peer, ambiguous: bool) -> Element {
                     }
                     if let Some(path) = peer.path {
                         span { class: "peer-path", {words::path(path)} }
+                    } else {
+                        span { class: "peer-path", {words::route(peer.route)} }
                     }
                     if let Some(rtt) = peer.rtt_ms {
                         span { class: "peer-rtt", title: t!("peer-rtt"), {t!("milliseconds", count: rtt)} }

@@ -50,6 +50,7 @@ mod tests {
     use sazanami_core::Keys;
     use sazanami_core::node::api::Peer;
     use sazanami_core::signaling::SessionId;
+    use sazanami_core::transport::Route;
 
     use super::*;
 
@@ -60,6 +61,7 @@ mod tests {
             person: None,
             name: None,
             state,
+            route: Route::Any,
             path: None,
             rtt_ms: None,
             sent: 0,

@@ -1,8 +1,8 @@
-//! Language and theme.
+//! Language, theme, and who is connected directly.
 
 use dioxus::prelude::*;
 
-use crate::components::{Glyph, Icon};
+use crate::components::{Glyph, Icon, RouteChoice};
 use crate::i18n::Language;
 use crate::node::use_node;
 use crate::state::{Sheet, Theme, use_ui};
@@ -53,6 +53,7 @@ pub(crate) fn SettingsSheet() -> Element {
                 }
             }
         }
+        RouteChoice {}
         h3 { class: "sheet-heading", {t!("settings-key")} }
         p { class: "sheet-text", {t!("settings-key-text")} }
         button { class: "button", r#type: "button", onclick: move |_| ui.sheets.open(Sheet::SaveKey, None),

@@ -7,7 +7,7 @@ use sazanami_core::Keys;
 use sazanami_core::node::api::{Network, Peer, PeerState, SignalState};
 use sazanami_core::signaling::SessionId;
 use sazanami_core::store::RECOVERED;
-use sazanami_core::transport::PathKind;
+use sazanami_core::transport::{PathKind, Route};
 
 use crate::world::{World, note, person};
 
@@ -35,6 +35,7 @@ fn network() -> Network {
         person: name.map(|_| person(number, None).key),
         name: name.map(str::to_owned),
         state,
+        route: Route::Any,
         path,
         rtt_ms,
         sent: 0,
@@ -77,6 +78,7 @@ fn network() -> Network {
         signal: SignalState::Online,
         refused: None,
         peers,
+        misses_relay: false,
     }
 }
 

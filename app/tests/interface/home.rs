@@ -1,11 +1,12 @@
 //! The timeline and what happens in it.
 
-use dioxus::html::{Key, Modifiers, SerializedVisibleData};
+use dioxus::html::{Key, Modifiers, SerializedFormData, SerializedVisibleData};
 use sazanami_core::Keys;
 use sazanami_core::node::api::{Change, Command, Network, Peer, PeerState, RequestError, SignalState};
 use sazanami_core::signaling::SessionId;
+use sazanami_core::social::Ring;
 use sazanami_core::store::{Note, Query, Scope};
-use sazanami_core::transport::PathKind;
+use sazanami_core::transport::{PathKind, Route};
 
 use crate::world::{World, note, person};
 
@@ -330,6 +331,23 @@ fn a_note_is_deleted_only_after_a_question() {
 }
 
 #[test]
+fn who_is_connected_directly_can_be_chosen() {
+    let mut world = World::at_home(&["en"], vec![]).ready();
+    world.click(("aria-label", "Settings"));
+    world.sees("Connect directly");
+    let check = |checked: bool| SerializedFormData::new(checked.to_string(), Vec::new());
+    world.fire("change", Some(("name", "route-Stranger")), check(true));
+    world.fire("change", Some(("name", "route-Friend")), check(false));
+    assert_eq!(
+        world.node.routes,
+        [(Ring::Stranger, Route::Any), (Ring::Friend, Route::RelayOnly)]
+    );
+    world.node.failing = vec![("SetRoute", RequestError::Full)];
+    world.fire("change", Some(("name", "route-Friend")), check(true));
+    world.sees("There is no space left");
+}
+
+#[test]
 fn the_network_is_told_in_words_and_data() {
     let mut world = World::at_home(&["ja"], vec![]);
     let peer = |number, name: Option<&str>, state, path, rtt_ms| Peer {
@@ -337,6 +355,7 @@ fn the_network_is_told_in_words_and_data() {
         person: name.map(|_| person(number, None).key),
         name: name.map(str::to_owned),
         state,
+        route: Route::RelayOnly,
         path,
         rtt_ms,
         sent: 0,
@@ -350,6 +369,7 @@ fn the_network_is_told_in_words_and_data() {
             peer(2, Some("岬"), PeerState::Syncing, Some(PathKind::Relayed), None),
             peer(3, None, PeerState::Connecting, None, None),
         ],
+        misses_relay: true,
     };
     let mut world = world.ready();
     world.sees(r#"data-count="2""#);
@@ -360,6 +380,9 @@ fn the_network_is_told_in_words_and_data() {
     world.sees("23 ms");
     world.sees("中継");
     world.sees("満員か");
+    world.sees(r#"data-testid="no-relay""#);
+    // Before it is connected.
+    world.sees("中継を通す");
     world.click(("data-count", "2"));
     assert_eq!(
         world.html().matches(r#"data-testid="peer""#).count(),

@@ -17,10 +17,12 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::future::LocalBoxFuture;
 use sazanami_app::{App, Backend, Host, NodePort, SessionState};
 use sazanami_core::node::api::{
-    Change, Command, FromNode, Network, Person, Reply, Request, RequestError, Secret,
+    Change, Command, FromNode, Network, Person, Reply, Request, RequestError, RingRoute, Routes, Secret,
 };
+use sazanami_core::social::Ring;
 use sazanami_core::store::{Note, Page, Scope, StorageReport};
 use sazanami_core::time::Millis;
+use sazanami_core::transport::Route;
 use sazanami_core::{EventId, Keys, PublicKey, identity};
 
 /// The scripted clock: 2026-11-22 09:00 UTC.
@@ -112,6 +114,8 @@ pub(crate) struct Node {
     pub(crate) people: HashMap<PublicKey, Person>,
     pub(crate) notes: Vec<Note>,
     pub(crate) network: Network,
+    /// Chosen ways, the last one last.
+    pub(crate) routes: Vec<(Ring, Route)>,
     pub(crate) storage: StorageReport,
     pub(crate) settings: BTreeMap<String, String>,
     /// Commands that fail, by their beginning in debug form.
@@ -178,6 +182,25 @@ impl Node {
             }
             Command::Rename { .. } => Reply::Done,
             Command::Network => Reply::Network(self.network.clone()),
+            Command::Routes => {
+                let default = |ring| RingRoute {
+                    ring,
+                    route: if ring <= Ring::Friend {
+                        Route::Any
+                    } else {
+                        Route::RelayOnly
+                    },
+                };
+                let mut rings = Ring::ALL.map(default).to_vec();
+                for (ring, route) in &self.routes {
+                    rings[*ring as usize].route = *route;
+                }
+                Reply::Routes(Routes { rings, forced: None })
+            }
+            Command::SetRoute { ring, route } => {
+                self.routes.push((ring, route));
+                Reply::Done
+            }
             Command::Storage => Reply::Storage(Box::new(self.storage.clone())),
             // No screen asks for the rest yet.
             Command::Answer { .. }

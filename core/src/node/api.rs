@@ -12,7 +12,7 @@ use crate::store::{
     Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, RequestKey, Scope,
     StorageReport, Thread,
 };
-use crate::transport::PathKind;
+use crate::transport::{PathKind, Route};
 
 /// A numbered request; the answer carries the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +201,16 @@ pub enum Command {
     StopTransfers,
     /// The network as it is. [`Reply::Network`].
     Network,
+    /// Which way to people of each ring. [`Reply::Routes`].
+    Routes,
+    /// Choose the way to people of a ring, from now on: links that break the choice end, and are made anew. Kept; a node
+    /// that was started with one way for everybody keeps to that until it ends. [`Reply::Done`].
+    SetRoute {
+        /// Whom.
+        ring: Ring,
+        /// Which way.
+        route: Route,
+    },
     /// Keep a picture or file as an own one; answered when it is on disk. [`Reply::BlobKept`].
     KeepBlob {
         /// Its bytes, at most [`crate::media::MAX_BLOB`].
@@ -264,6 +274,8 @@ pub enum Reply {
     Importing(Importing),
     /// The network.
     Network(Network),
+    /// Which way to people of each ring.
+    Routes(Routes),
     /// The name of what was kept.
     BlobKept(BlobId),
     /// A picture or file.
@@ -437,6 +449,8 @@ pub struct Peer {
     pub name: Option<String>,
     /// How far the link is.
     pub state: PeerState,
+    /// Which way is allowed, before and after it is known which is taken.
+    pub route: Route,
     /// Direct or relayed, once known.
     pub path: Option<PathKind>,
     /// Round-trip time in milliseconds, by the session's own pings, once known.
@@ -456,6 +470,26 @@ pub struct Network {
     pub refused: Option<ErrorCode>,
     /// The peers, connected ones first.
     pub peers: Vec<Peer>,
+    /// Some people are to be reached through a relay only, and there is none: they are not connected.
+    pub misses_relay: bool,
+}
+
+/// The way to people of one ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingRoute {
+    /// Whom.
+    pub ring: Ring,
+    /// Which way.
+    pub route: Route,
+}
+
+/// Which way to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Of each ring, the nearest first.
+    pub rings: Vec<RingRoute>,
+    /// The same way for everybody while this node runs, whatever the rings say: how it was started.
+    pub forced: Option<Route>,
 }
 
 /// What changed: a screen that shows it asks again.

@@ -178,6 +178,7 @@ impl<S: Store> Node<S> {
         self.friends.changed = false;
         let friends = self.store.people_of(Ring::Friend, MAX_FRIENDS)?;
         self.friends.people = friends.into_iter().collect();
+        self.shorten_links(now);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::identity;
 use crate::mesh::{Admission, LinkBudget};
 use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
 use crate::signaling::{ClientMessage, PeerSignal, SessionId};
+use crate::social::Ring;
 use crate::store::Store;
 use crate::time::Millis;
 use crate::transport::{LinkId, TransportCommand};
@@ -53,7 +54,7 @@ impl<S: Store> Node<S> {
         };
         let signal = match introduction.body {
             Body::Signal(ref signal) => signal.clone(),
-            Body::Full => return self.refused(from, introduction.to_attempt, now),
+            Body::Full | Body::NoRelay => return self.refused(from, introduction.to_attempt, now),
         };
         let is_offer = matches!(signal, PeerSignal::Offer(_));
         let person = if matches!(signal, PeerSignal::Candidate { .. }) {
@@ -64,14 +65,36 @@ impl<S: Store> Node<S> {
                 None => return,
             }
         };
-        let Some(id) = self.link_for(from, person, &introduction, is_offer, now) else {
+        let Some(mut id) = self.link_for(from, person, &introduction, is_offer, now) else {
             return;
         };
+        if self
+            .links
+            .get(&id)
+            .is_none_or(|link| introduction.sequence <= link.received)
+        {
+            return;
+        }
+        if let Some(person) = person
+            && !self.agrees_with_route(id, &person, now)
+        {
+            // The server named somebody else where a friend is awaited. They may still come in as who they are.
+            self.drop_link(id, now, true);
+            self.mesh.set_ring(from, Ring::Stranger);
+            let again = is_offer.then(|| self.link_for(from, Some(person), &introduction, is_offer, now));
+            match again.flatten() {
+                Some(other) => id = other,
+                None => return,
+            }
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if introduction.sequence <= link.received {
-            return;
+        if person.is_some()
+            && let (Some(_), Some(session)) = (&link.repair, &mut link.session)
+        {
+            // It looks for a path as well: so it is there.
+            session.vouched(now);
         }
         link.received = introduction.sequence;
         if matches!(signal, PeerSignal::Candidate { .. }) {
@@ -86,6 +109,10 @@ impl<S: Store> Node<S> {
         link.remote_attempt = Some(introduction.from_attempt);
         link.remote_expires = introduction.expires;
         link.person = person.or(link.person);
+        let met_by_chance = !link.incoming && link.session.is_none();
+        if person.is_some() && met_by_chance && self.shorten(id, now) {
+            return;
+        }
         self.outputs
             .push_back(Output::Transport(TransportCommand::Signal { link: id, signal }));
         self.network_changed = true;
@@ -148,6 +175,10 @@ impl<S: Store> Node<S> {
         {
             return None;
         }
+        let Some(telling) = person.and_then(|person| self.way_to_proven(&person)) else {
+            self.say_no(Body::NoRelay, from, introduction.from_attempt, now);
+            return None;
+        };
         let ring = self.ring_for_link(person, None);
         match self
             .mesh
@@ -160,14 +191,14 @@ impl<S: Store> Node<S> {
                 }
             }
             Admission::Full => {
-                self.say_full(from, introduction.from_attempt, now);
+                self.say_no(Body::Full, from, introduction.from_attempt, now);
                 return None;
             }
         }
-        Some(self.open_link(from, false, now))
+        Some(self.open_link(from, telling, false, now))
     }
 
-    /// The other side has no room.
+    /// The other side has no room, or no way.
     fn refused(&mut self, from: SessionId, attempt: Option<u64>, now: Millis) {
         if let Some(id) = self.by_session.get(&from).copied()
             && let Some(link) = self.links.get(&id)
@@ -178,7 +209,7 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn say_full(&mut self, to: SessionId, to_attempt: u64, now: Millis) {
+    fn say_no(&mut self, why: Body, to: SessionId, to_attempt: u64, now: Millis) {
         let introduction = Introduction {
             from_attempt: self.rng.random(),
             to_attempt: Some(to_attempt),
@@ -186,7 +217,7 @@ impl<S: Store> Node<S> {
             expires: Millis(self.network_time(now).0 + LIFETIME_MS),
             proof: None,
             links: self.links.len(),
-            body: Body::Full,
+            body: why,
         };
         self.send_introduction(&introduction, to);
     }
@@ -194,6 +225,9 @@ impl<S: Store> Node<S> {
     pub(super) fn introduce(&mut self, id: LinkId, signal: PeerSignal, now: Millis) {
         let (own, links) = (self.session_id(), self.links.len().saturating_sub(1));
         let now = self.network_time(now);
+        let Some(signal) = self.tellable(id, signal) else {
+            return;
+        };
         let (Some(link), Some(me)) = (self.links.get_mut(&id), &self.me) else {
             return;
         };

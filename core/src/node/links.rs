@@ -7,7 +7,9 @@ use rand::RngExt;
 use rand::seq::IteratorRandom;
 
 use super::api::{Change, Peer, PeerState, SignalState};
+use super::repair::Repair;
 use super::requests::UNSYNCED;
+use super::routes::Telling;
 use super::verify::Source;
 use super::{Node, Output};
 use crate::mesh::{Links, MAX_NEAR_PER_PERSON, is_near};
@@ -25,6 +27,9 @@ use crate::transport::{
 /// How long an attempt may take; a little more than the transport gives itself.
 const CONNECT_LIMIT: Duration = Duration::from_secs(CONNECT_TIMEOUT_SECS + 10);
 
+/// A link that has held for so long is worth coming back to at once; one that opens and breaks is not.
+const HELD: Duration = Duration::from_secs(30);
+
 /// A link and what is known of its other end.
 pub(super) struct Link {
     pub(super) peer: SessionId,
@@ -41,6 +46,11 @@ pub(super) struct Link {
     /// Remote candidates since the last description.
     pub(super) candidates: u32,
     pub(super) since: Millis,
+    /// When it opened.
+    pub(super) opened: Option<Millis>,
+    pub(super) telling: Telling,
+    /// Under way since its path broke.
+    pub(super) repair: Option<Repair>,
     pub(super) path: Option<Path>,
     pub(super) rtt: Option<Duration>,
     pub(super) bytes: Bytes,
@@ -84,6 +94,7 @@ impl<S: Store> Node<S> {
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.with_session(id, now, |session, env| session.tick(env));
         }
+        self.tend_repairs(now);
         if let Err(error) = self.tend_spread(now) {
             tracing::error!(%error, "the store failed");
         }
@@ -103,14 +114,28 @@ impl<S: Store> Node<S> {
             .mesh
             .choose(|peer| by_session.contains_key(peer), links, now, &mut self.rng);
         for peer in chosen {
-            self.open_link(peer, true, now);
+            if let Some(telling) = self.way_to_supposed(self.mesh.supposed_ring(&peer)) {
+                self.open_link(peer, telling, true, now);
+            }
         }
     }
 
     /// Starts a link; without `offer` the other side has made one already.
-    pub(super) fn open_link(&mut self, peer: SessionId, offer: bool, now: Millis) -> LinkId {
+    pub(super) fn open_link(
+        &mut self,
+        peer: SessionId,
+        telling: Telling,
+        offer: bool,
+        now: Millis,
+    ) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
+        let options = ConnectOptions {
+            polite: self.is_polite_to(peer),
+            offer,
+            route: telling.route,
+            ice_servers: self.server.ice().unwrap_or_default().to_vec(),
+        };
         let link = Link {
             peer,
             person: None,
@@ -122,6 +147,9 @@ impl<S: Store> Node<S> {
             received: 0,
             candidates: 0,
             since: now,
+            opened: None,
+            telling,
+            repair: None,
             path: None,
             rtt: None,
             bytes: Bytes::default(),
@@ -129,17 +157,15 @@ impl<S: Store> Node<S> {
         };
         self.links.insert(id, link);
         self.by_session.insert(peer, id);
-        let options = ConnectOptions {
-            // The same on both sides, whoever offers: the smaller key gives way.
-            polite: self.session_id() < peer,
-            offer,
-            route: self.config.route,
-            ice_servers: self.server.ice().unwrap_or_default().to_vec(),
-        };
         self.outputs
             .push_back(Output::Transport(TransportCommand::Connect { link: id, options }));
         self.network_changed = true;
         id
+    }
+
+    /// Which side gives way when both offer at once: the smaller key, whoever began.
+    pub(super) fn is_polite_to(&self, peer: SessionId) -> bool {
+        self.session_id() < peer
     }
 
     /// Ends a link on this side, or notes that it has ended.
@@ -164,6 +190,9 @@ impl<S: Store> Node<S> {
             self.outputs
                 .push_back(Output::Transport(TransportCommand::Close { link: id }));
         }
+        if link.opened.is_some_and(|at| now.since(at) >= HELD) {
+            self.mesh.held(link.peer);
+        }
         self.mesh.failed(link.peer, now, &mut self.rng);
         self.network_changed = true;
     }
@@ -186,6 +215,8 @@ impl<S: Store> Node<S> {
             TransportEvent::Frame { link, frame } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.bytes.received += frame.len() as u64;
+                    // What arrives shows that there is a path.
+                    link.repair = None;
                 }
                 if frame.first() == Some(&BLOB_FRAME) {
                     self.blob_frame(link, &frame, now);
@@ -204,6 +235,7 @@ impl<S: Store> Node<S> {
                     link.path = Some(path);
                 }
             }
+            TransportEvent::Ice { link, state } => self.ice_changed(link, state, now),
             TransportEvent::Closed { link, reason } => {
                 if let CloseReason::Failed(reason) = &reason {
                     tracing::debug!(%link, reason, "link failed");
@@ -222,7 +254,7 @@ impl<S: Store> Node<S> {
             link.session = Some(
                 Session::new(me.clone(), own, link.peer, challenge, now).wanting(self.wanted.wants().clone()),
             );
-            self.mesh.connected(link.peer);
+            link.opened = Some(now);
             self.network_changed = true;
         }
     }
@@ -328,6 +360,7 @@ impl<S: Store> Node<S> {
                     self.network_changed = true;
                 }
             }
+            SessionEvent::Suspect => self.suspect(id, now),
             SessionEvent::Ended { reason, hostile } => {
                 tracing::info!(%id, reason, hostile, "session ended");
                 if let Some(link) = self.links.get(&id).filter(|_| hostile) {
@@ -467,6 +500,7 @@ impl<S: Store> Node<S> {
                     .transpose()?
                     .flatten(),
                 state: link.state(),
+                route: link.telling.route,
                 path: link.path.map(|path| path.kind),
                 rtt_ms: rtt.or(link.path.and_then(|path| path.rtt_ms)),
                 sent: link.bytes.sent,

@@ -237,7 +237,13 @@ impl<S: Store> Node<S> {
                 signal: self.server.state,
                 refused: self.server.refused,
                 peers: self.peers()?,
+                misses_relay: self.misses_relay(),
             }),
+            Command::Routes => Reply::Routes(self.chosen_routes()),
+            Command::SetRoute { ring, route } => {
+                self.set_route(ring, route, now)?;
+                Reply::Done
+            }
             Command::Setting(name) => Reply::Setting(self.store.setting(&name)?),
             Command::KeepBlob { bytes } => self.keep_blob(&bytes, now)?,
             Command::Blob { id, size } => self.blob(id, size, now)?,

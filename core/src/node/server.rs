@@ -21,6 +21,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// How long connecting and being welcomed may take together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take to answer where the connection may have broken: after sleep.
+const CHECK_LIMIT: Duration = Duration::from_secs(3);
+/// Between two attempts while the device says that it has no network.
+const PROBE: Duration = Duration::from_secs(60);
 /// Between two pings; proxies cut connections that are silent for a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// Silence after which the connection counts as broken.
@@ -50,6 +54,10 @@ pub(super) struct Server {
     ice_due: Millis,
     ice_asked: bool,
     unsent: Vec<String>,
+    /// By when it must be heard, after a moment at which the connection may have broken.
+    check: Option<Millis>,
+    /// The device says that it has no network.
+    pub(super) no_network: bool,
     /// Milliseconds by which the server's clock is ahead of this device's.
     ahead: i64,
 }
@@ -58,6 +66,15 @@ impl Server {
     pub(super) fn retry_now(&mut self, now: Millis) {
         self.retry = now;
         self.failures = 0;
+    }
+
+    /// The clock was set back: what was to be at a moment that is far away now is taken nearer.
+    pub(super) fn clock_set_back(&mut self, now: Millis) {
+        self.retry = self.retry.min(now + MAX_WAIT);
+        self.next_ping = self.next_ping.min(now);
+        self.ice_due = self.ice_due.min(now);
+        self.since = self.since.min(now);
+        self.heard = self.heard.min(now);
     }
 
     /// The ICE servers; `None` until `/turn` has answered or failed once.
@@ -70,12 +87,16 @@ impl<S: Store> Node<S> {
     pub(super) fn tend_server(&mut self, now: Millis) {
         match self.server.state {
             SignalState::Offline if now >= self.server.retry => {
+                if self.server.no_network {
+                    self.server.retry = now + PROBE;
+                }
                 self.server.since = now;
                 self.set_signal_state(SignalState::Connecting);
                 self.outputs.push_back(Output::Signal(SignalCommand::Connect));
             }
             SignalState::Connecting if now.since(self.server.since) >= CONNECT_LIMIT => self.hang_up(now),
             SignalState::Online if now.since(self.server.heard) >= SILENCE_LIMIT => self.hang_up(now),
+            SignalState::Online if self.server.check.is_some_and(|at| now >= at) => self.call_again(now),
             SignalState::Online if now >= self.server.next_ping => {
                 self.server.next_ping = now + PING_INTERVAL;
                 self.tell_server(&ClientMessage::Ping);
@@ -94,6 +115,7 @@ impl<S: Store> Node<S> {
             SignalEvent::Opened => self.server.heard = now,
             SignalEvent::Message(text) if text.len() <= MAX_MESSAGE => {
                 self.server.heard = now;
+                self.server.check = None;
                 // A server of a newer version may say what this one does not know.
                 if let Ok(message) = serde_json::from_str::<ServerMessage>(&text) {
                     self.server_message(message, now);
@@ -167,6 +189,7 @@ impl<S: Store> Node<S> {
                 let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
                 self.server.ice_due = now + life;
                 self.server.ice = Some(servers.ice_servers);
+                self.renew_relays();
             }
             Err(reason) => {
                 tracing::warn!(reason, "no ICE servers");
@@ -200,6 +223,28 @@ impl<S: Store> Node<S> {
         }
     }
 
+    /// Asks whether the server is still there, with little patience: the connection may have broken unnoticed.
+    pub(super) fn check_server(&mut self, now: Millis) {
+        match self.server.state {
+            SignalState::Offline => self.server.retry_now(now),
+            SignalState::Connecting => self.server.since = now,
+            SignalState::Online if self.server.check.is_none() => {
+                self.server.check = Some(now + CHECK_LIMIT);
+                self.server.next_ping = now + PING_INTERVAL;
+                self.tell_server(&ClientMessage::Ping);
+            }
+            SignalState::Online => {}
+        }
+    }
+
+    /// Ends the connection to the server, and makes it anew at once. The session stays: the server drops the older one.
+    pub(super) fn call_again(&mut self, now: Millis) {
+        if self.server.state != SignalState::Offline {
+            self.hang_up(now);
+        }
+        self.server.retry_now(now);
+    }
+
     fn hang_up(&mut self, now: Millis) {
         self.outputs.push_back(Output::Signal(SignalCommand::Close));
         self.went_offline(now);
@@ -212,6 +257,10 @@ impl<S: Store> Node<S> {
         // Jitter: when a server restarts, its clients do not come back all at once.
         self.server.retry = now + wait.mul_f64(self.rng.random_range(0.5..1.5));
         self.server.failures += 1;
+        if self.server.no_network {
+            self.server.retry = self.server.retry.max(now + PROBE);
+        }
+        self.server.check = None;
         self.server.ice_asked = false;
         self.set_signal_state(SignalState::Offline);
     }

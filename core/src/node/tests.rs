@@ -16,7 +16,8 @@ const NOW: Millis = Millis(1_700_000_000_000);
 
 fn node(seed: u8) -> Node<MemoryStore> {
     let config = Config {
-        route: Route::Any,
+        route: Some(Route::Any),
+        udp_relays_only: false,
         verifiers: 0,
         seed: [seed; 32],
     };
@@ -604,3 +605,5 @@ fn a_request_that_is_asked_again_of_the_next_node_writes_once() {
         assert_eq!(after, events, "{command:?} is carried out once");
     }
 }
+
+mod routes;

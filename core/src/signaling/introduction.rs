@@ -47,6 +47,8 @@ pub enum Body {
     Signal(PeerSignal),
     /// This peer has all the links it takes: try somebody else.
     Full,
+    /// This peer reaches those whom it does not know through a relay only, and has none.
+    NoRelay,
 }
 
 /// Why a sealed message was not accepted.

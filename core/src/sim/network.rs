@@ -10,12 +10,16 @@ use rand::{RngExt, SeedableRng};
 use super::{Conditions, PeerId};
 use crate::signaling::PeerSignal;
 use crate::time::Millis;
-use crate::transport::{CloseReason, LinkId, Path, PathKind, TransportCommand, TransportEvent};
+use crate::transport::{
+    CloseReason, IceState, LinkId, Path, PathKind, Route, TransportCommand, TransportEvent,
+};
 
 /// What a lost frame costs: a retransmission timeout (RFC 9260 has one second at first).
 const RETRANSMISSION: Duration = Duration::from_millis(1_000);
 /// How long a peer takes to notice that the other end has vanished without a word.
 const VANISHED: Duration = Duration::from_secs(20);
+/// How long a path is without an answer before ICE calls it disconnected.
+const UNHEARD: Duration = Duration::from_secs(5);
 /// How long ICE tries before it says that there is no path.
 const NO_PATH: Duration = Duration::from_secs(15);
 /// What SCTP, DTLS, UDP and IP add to a frame.
@@ -55,6 +59,9 @@ struct Link {
     latency: Duration,
     /// When the last frame sent from here arrives: the next one comes later.
     arrives: Millis,
+    route: Route,
+    /// Frames that wait for a path, while there is none.
+    held: Option<Vec<Vec<u8>>>,
 }
 
 /// Where a peer stands in the network.
@@ -99,6 +106,10 @@ impl Network {
         self.rng.random_range(from..=to)
     }
 
+    pub(super) fn has_relay(&self) -> bool {
+        self.conditions.relay
+    }
+
     pub(super) fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;
     }
@@ -120,7 +131,8 @@ impl Network {
             TransportEvent::Signal { link, .. }
             | TransportEvent::Opened { link }
             | TransportEvent::Drained { link, .. }
-            | TransportEvent::Path { link, .. } => self.links.contains_key(&(id, *link)),
+            | TransportEvent::Path { link, .. }
+            | TransportEvent::Ice { link, .. } => self.links.contains_key(&(id, *link)),
         }
     }
 
@@ -173,6 +185,8 @@ impl Network {
                     open: false,
                     latency: Duration::ZERO,
                     arrives: now,
+                    route: options.route,
+                    held: None,
                 };
                 self.links.insert((id, link), state);
                 let offer = PeerSignal::Offer(name((id, link)));
@@ -183,8 +197,17 @@ impl Network {
                     Vec::new()
                 }
             }
-            TransportCommand::Signal { link, signal } => self.signal((id, link), &signal),
+            TransportCommand::Signal { link, signal } => self.signal((id, link), &signal, now),
             TransportCommand::Send { link, frame } => self.send((id, link), frame, now),
+            TransportCommand::Restart { link, .. } => {
+                let end = (id, link);
+                let Some(state) = self.links.get_mut(&end) else {
+                    return Vec::new();
+                };
+                state.offering = true;
+                let signal = PeerSignal::Offer(name(end));
+                vec![(id, Duration::ZERO, TransportEvent::Signal { link, signal })]
+            }
             TransportCommand::Close { link } => {
                 let gone = self.links.remove(&(id, link));
                 let mut events: Events = Vec::new();
@@ -207,7 +230,7 @@ impl Network {
         }
     }
 
-    fn signal(&mut self, end: End, signal: &PeerSignal) -> Events {
+    fn signal(&mut self, end: End, signal: &PeerSignal, now: Millis) -> Events {
         let Some(link) = self.links.get_mut(&end) else {
             return Vec::new();
         };
@@ -219,7 +242,12 @@ impl Network {
                 let signal = PeerSignal::Answer(name(end));
                 vec![(id, Duration::ZERO, TransportEvent::Signal { link: own, signal })]
             }
+            PeerSignal::Answer(_) if link.offering && link.open => {
+                link.offering = false;
+                self.mend(end, now)
+            }
             PeerSignal::Answer(sdp) if link.offering && !link.open => {
+                link.offering = false;
                 let Some(other) = end_of(sdp) else {
                     return Vec::new();
                 };
@@ -233,9 +261,57 @@ impl Network {
         }
     }
 
+    /// Breaks the path between two peers: what they send waits until one of them has looked for another. With `told`
+    /// their transports notice after a while.
+    pub(super) fn break_path(&mut self, a: PeerId, b: PeerId, told: bool) -> Events {
+        let mut events = Vec::new();
+        for (end, link) in &mut self.links {
+            let between = link
+                .other
+                .is_some_and(|(other, _)| [(a, b), (b, a)].contains(&(end.0, other)));
+            if between && link.open {
+                link.held.get_or_insert_default();
+                if told {
+                    let (link, state) = (end.1, IceState::Disconnected);
+                    events.push((end.0, UNHEARD, TransportEvent::Ice { link, state }));
+                }
+            }
+        }
+        events
+    }
+
+    /// A restart was answered: there is a path again, where there can be one.
+    fn mend(&mut self, end: End, now: Millis) -> Events {
+        let Some(other) = self.links.get(&end).and_then(|link| link.other) else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        if self.sites[end.0].part != self.sites[other.0].part {
+            return events;
+        }
+        for (id, link) in [end, other] {
+            let Some(state) = self.links.get_mut(&(id, link)) else {
+                continue;
+            };
+            if let Some(held) = state.held.take() {
+                let state = IceState::Connected;
+                events.push((id, Duration::ZERO, TransportEvent::Ice { link, state }));
+                for frame in held {
+                    events.extend(self.send((id, link), frame, now));
+                }
+            }
+        }
+        events
+    }
+
     fn open(&mut self, a: End, b: End) -> Events {
         let (one, two) = (self.sites[a.0], self.sites[b.0]);
-        if one.part != two.part || !one.nat.reaches(two.nat) {
+        let relayed = [a, b].iter().any(|end| {
+            self.links
+                .get(end)
+                .is_some_and(|link| link.route == Route::RelayOnly)
+        });
+        if one.part != two.part || !(relayed || one.nat.reaches(two.nat)) {
             return [a, b].map(|end| failed(end, NO_PATH, "no path")).to_vec();
         }
         let latency = self.delay();
@@ -245,7 +321,11 @@ impl Network {
                 (state.open, state.latency) = (true, latency);
             }
             let path = Path {
-                kind: PathKind::Direct,
+                kind: if relayed {
+                    PathKind::Relayed
+                } else {
+                    PathKind::Direct
+                },
                 rtt_ms: None,
             };
             events.push((peer, latency, TransportEvent::Opened { link }));
@@ -265,6 +345,10 @@ impl Network {
         let Some((peer, other)) = link.other else {
             return Vec::new();
         };
+        if let Some(held) = &mut link.held {
+            held.push(frame);
+            return Vec::new();
+        }
         let mut delay = link.latency.mul_f64(jitter);
         if breaks {
             // What is under way is lost at once; both ends hear of it a little later.

@@ -13,6 +13,7 @@ const LAST: u8 = 0;
 const MORE: u8 = 1;
 const PACKED_LAST: u8 = 3;
 const PACKED_MORE: u8 = 4;
+const URGENT: u8 = 5;
 
 /// What was received is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,15 @@ pub enum FrameError {
 /// The frames of a text message.
 pub fn split(message: &str) -> impl Iterator<Item = Vec<u8>> + '_ {
     pieces(message.as_bytes(), LAST, MORE)
+}
+
+/// The frame of a short text message that passes those whose pieces are under way.
+pub fn urgent(message: &str) -> Vec<u8> {
+    debug_assert!(message.len() < MAX_FRAME, "an urgent message is short");
+    let mut frame = Vec::with_capacity(message.len() + 1);
+    frame.push(URGENT);
+    frame.extend_from_slice(message.as_bytes());
+    frame
 }
 
 /// The frames of a unit of packed messages.
@@ -96,6 +106,14 @@ impl Joiner {
     /// # Errors
     /// See [`FrameError`]; the link is not worth keeping then.
     pub fn push(&mut self, frame: &[u8]) -> Result<Option<String>, FrameError> {
+        if let Some((&URGENT, message)) = frame.split_first() {
+            if frame.len() > MAX_FRAME {
+                return Err(FrameError::TooLarge);
+            }
+            return String::from_utf8(message.to_vec())
+                .map(Some)
+                .map_err(|_| FrameError::NotText);
+        }
         match add(&mut self.partial, frame, MAX_MESSAGE)? {
             MORE => Ok(None),
             LAST => {

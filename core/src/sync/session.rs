@@ -7,6 +7,7 @@
 mod blobs;
 mod gossip;
 mod pull;
+mod pulse;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,16 +35,12 @@ const MAX_CONTROL_BYTES: usize = 1024 * 1024;
 const GREETING_LIMIT: Duration = Duration::from_secs(15);
 /// Ids of events that an honest peer may have and this one does not keep; past it the peer is not honest.
 const MAX_REFUSED: usize = 10_000;
-/// Between two pings.
-const PING_INTERVAL: Duration = Duration::from_secs(4);
-/// Silence after which a peer counts as gone: three pings.
-const SILENCE_LIMIT: Duration = Duration::from_secs(12);
-
 use gossip::Gossip;
 pub(crate) use gossip::MAX_ANNOUNCED;
 #[cfg(test)]
 pub(super) use pull::MAX_PULL;
 use pull::{Fetching, Pull};
+use pulse::{Beat, Pulse};
 use serve::Served;
 
 /// What a session needs from its node while it works.
@@ -76,6 +73,8 @@ pub enum SessionEvent {
     Live,
     /// The round-trip time was measured.
     RoundTrip(Duration),
+    /// The peer has left a ping without an answer for a while: perhaps the path to it broke.
+    Suspect,
     /// The session is over: close the link.
     Ended {
         /// Why, in words.
@@ -105,16 +104,15 @@ pub struct Session {
     person: Option<PublicKey>,
     challenge: String,
     started: Millis,
-    heard: Millis,
-    pinged: Option<(u64, Millis)>,
-    next_ping: Millis,
+    pulse: Pulse,
     ended: bool,
     joiner: Joiner,
     units: UnitJoiner,
     wants: Wants,
     /// The peer takes packed messages, and whether compressed ones.
     offered: Option<bool>,
-    // What goes out, most urgent first: answers, new events, history.
+    // What goes out, most urgent first: pings and their answers, other answers, new events, history.
+    urgent: VecDeque<Vec<u8>>,
     control: VecDeque<Vec<u8>>,
     control_bytes: usize,
     packer: Packer,
@@ -151,14 +149,13 @@ impl Session {
             person: None,
             challenge,
             started: now,
-            heard: now,
-            pinged: None,
-            next_ping: now,
+            pulse: Pulse::new(now),
             ended: false,
             joiner: Joiner::default(),
             units: UnitJoiner::default(),
             wants: Wants::everything(),
             offered: None,
+            urgent: VecDeque::new(),
             control: VecDeque::new(),
             control_bytes: 0,
             packer: Packer::default(),
@@ -254,6 +251,12 @@ impl Session {
         if self.in_flight >= SEND_WINDOW {
             return Ok(None);
         }
+        if let Some(frame) = self.urgent.pop_front() {
+            self.control_bytes -= frame.len();
+            self.pulse.sent(self.in_flight);
+            self.in_flight += frame.len();
+            return Ok(Some(frame));
+        }
         while self.control.is_empty() && !self.ended {
             if self.send_announcements() {
                 continue;
@@ -283,6 +286,7 @@ impl Session {
 
     /// Bytes have left the transport's send buffer.
     pub fn drained(&mut self, bytes: usize) {
+        self.pulse.drained(bytes);
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
@@ -315,7 +319,7 @@ impl Session {
         if self.ended {
             return Ok(());
         }
-        self.heard = env.now;
+        self.pulse.heard(env.now);
         if frame::is_packed(frame) {
             self.packed_frame(frame, env)?;
         } else {
@@ -389,8 +393,17 @@ impl Session {
         if self.ended {
             return Ok(());
         }
-        if now.since(self.heard) >= SILENCE_LIMIT {
-            self.end("the peer has gone silent");
+        match self.pulse.tick(now) {
+            Beat::Quiet => {}
+            Beat::Ping => {
+                let number = self.next_number();
+                self.pulse.pinged(number, now);
+                self.say_at_once(&Message::Ping(number));
+            }
+            Beat::Suspect => self.events.push_back(SessionEvent::Suspect),
+            Beat::Gone => self.end("the peer has gone silent"),
+        }
+        if self.ended {
         } else if !(self.is_proven() && self.answered) && now.since(self.started) >= GREETING_LIMIT {
             self.end("the peer did not prove who it is, or did not ask for a proof");
         } else if self.is_late(now) || self.gossip.is_late(now) {
@@ -406,12 +419,6 @@ impl Session {
             }
             self.reconcile(env)?;
         }
-        if now >= self.next_ping && !self.ended {
-            self.next_ping = now + PING_INTERVAL;
-            let number = self.next_number();
-            self.pinged = Some((number, now));
-            self.say(&Message::Ping(number));
-        }
         Ok(())
     }
 
@@ -424,10 +431,11 @@ impl Session {
             }
         }
         match message {
-            Message::Ping(number) => self.say(&Message::Pong(number)),
+            // At once, by the message's own event: a throttled tab's timers may be a minute apart.
+            Message::Ping(number) => self.say_at_once(&Message::Pong(number)),
             Message::Pong(number) => {
-                if let Some((_, at)) = self.pinged.take_if(|(expected, _)| *expected == number) {
-                    self.events.push_back(SessionEvent::RoundTrip(env.now.since(at)));
+                if let Some(rtt) = self.pulse.answered(number, env.now) {
+                    self.events.push_back(SessionEvent::RoundTrip(rtt));
                 }
             }
             Message::Challenge(_) if std::mem::replace(&mut self.answered, true) => {
@@ -508,6 +516,27 @@ impl Session {
         format!("{}-{what}-{number}", &self.own.to_string()[..8])
     }
 
+    /// This device was asleep, or its clock was set: whoever seems silent is asked anew before they are judged.
+    pub fn woke(&mut self, now: Millis) {
+        self.pulse.woke(now);
+    }
+
+    /// The peer has shown by other ways that it is there.
+    pub fn vouched(&mut self, now: Millis) {
+        self.pulse.vouched(now);
+    }
+
+    /// Says something short ahead of everything that waits.
+    fn say_at_once(&mut self, message: &Message) {
+        if self.ended {
+            return;
+        }
+        let frame = frame::urgent(&message.to_json());
+        self.control_bytes += frame.len();
+        self.urgent.push_back(frame);
+        self.check_control();
+    }
+
     fn say(&mut self, message: &Message) {
         if self.ended {
             return;
@@ -524,6 +553,10 @@ impl Session {
             let text = message.to_json();
             frame::split(&text).for_each(|frame| self.queue(frame));
         }
+        self.check_control();
+    }
+
+    fn check_control(&mut self) {
         if self.control_bytes + self.packer.len() > MAX_CONTROL_BYTES {
             self.end("the peer does not read what it asked for");
         }
@@ -554,7 +587,7 @@ impl Session {
     }
 
     fn end_hostile(&mut self, reason: &str) {
-        let until = (self.heard + crate::mesh::BAN).0 / 1_000;
+        let until = (self.pulse.last() + crate::mesh::BAN).0 / 1_000;
         self.say(&Message::Notice(format!("banned: {reason}, until {until}")));
         self.finish(reason, true);
     }

@@ -85,7 +85,7 @@ impl End {
                     }
                     SessionEvent::Live => self.live += 1,
                     SessionEvent::Announced(ids) => self.session.ask(ids),
-                    SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) => {}
+                    SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) | SessionEvent::Suspect => {}
                     SessionEvent::Ended { reason, hostile } => self.ended = Some((reason, hostile)),
                 }
             }

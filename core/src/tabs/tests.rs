@@ -167,7 +167,8 @@ impl World {
                 self.starting = None;
                 self.starts += 1;
                 let config = Config {
-                    route: Route::Any,
+                    route: Some(Route::Any),
+                    udp_relays_only: false,
                     verifiers: 0,
                     seed: [self.starts as u8; 32],
                 };

@@ -31,6 +31,7 @@ pub async fn suite<T: Transport>(
     refuses(pair("TooLarge and NotOpen")).await;
     pushes_back(pair("back-pressure")).await;
     settles_glare(pair("glare")).await;
+    restarts(pair("restart")).await;
     closes(pair("close")).await;
     closes_while_connecting(pair("close while connecting")).await;
     ignores_unknown_links(pair("unknown links")).await;
@@ -202,6 +203,51 @@ async fn settles_glare<T: Transport>(mut pair: Pair<'_, T>) {
         })
         .await;
     }
+}
+
+async fn restarts<T: Transport>(mut pair: Pair<'_, T>) {
+    pair.open(1).await;
+    for (round, side) in [A, B, A].into_iter().enumerate() {
+        let (other, sent) = (side.other(), fill(round, 1000));
+        let (offers, answers) = (pair.offers(side, 1), pair.answers(other, 1));
+        // On its way meanwhile.
+        pair.send(other, 1, sent.clone()).expect("the link is open");
+        pair.restart(side, 1);
+        pair.until("a restart offers, and is answered", |p| {
+            p.offers(side, 1) > offers && p.answers(other, 1) > answers
+        })
+        .await;
+        pair.until("nothing is lost", |p| p.frames(side, 1).contains(&sent))
+            .await;
+        pair.send(side, 1, sent).expect("the link is open");
+    }
+    pair.until("frames arrive both ways", |p| {
+        p.frames(A, 1).len() == 3 && p.frames(B, 1).len() == 3
+    })
+    .await;
+    // Both at once.
+    let offers = [A, B].map(|side| pair.offers(side, 1));
+    let answers = pair.answers(A, 1) + pair.answers(B, 1);
+    pair.restart(A, 1);
+    pair.restart(B, 1);
+    pair.until("both offer, and one is answered", |p| {
+        p.offers(A, 1) > offers[0]
+            && p.offers(B, 1) > offers[1]
+            && p.answers(A, 1) + p.answers(B, 1) > answers
+    })
+    .await;
+    pair.send(A, 1, vec![1]).expect("the link is open");
+    pair.send(B, 1, vec![2]).expect("the link is open");
+    pair.until("frames arrive still", |p| {
+        p.frames(A, 1).len() == 4 && p.frames(B, 1).len() == 4
+    })
+    .await;
+    pair.restart(A, 77);
+    assert!(
+        pair.closed(A, 1).is_none() && pair.closed(B, 1).is_none(),
+        "{}: closed by a restart",
+        pair.case
+    );
 }
 
 async fn closes<T: Transport>(mut pair: Pair<'_, T>) {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::negotiation::{Action, Input, Negotiation, Outcome};
-use crate::signaling::PeerSignal;
+use crate::signaling::{IceServer, PeerSignal};
 use crate::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, Path, PathKind, SEND_BUFFER, SendError, Transport,
     TransportEvent,
@@ -134,6 +134,10 @@ impl Hub {
             link.remote = Some(remote);
         }
         if answer {
+            if self.link(end).is_some_and(|link| link.open) {
+                // The answer to a restart: the path is the same.
+                return Outcome::Done;
+            }
             let agreed = self
                 .link(remote)
                 .is_some_and(|other| other.remote == Some(end) && !other.open);
@@ -264,6 +268,10 @@ impl Transport for MemoryTransport {
         Ok(())
     }
 
+    fn restart(&mut self, link: LinkId, _: Vec<IceServer>) {
+        self.hub.borrow_mut().negotiate((self.id, link), Input::Restart);
+    }
+
     fn close(&mut self, link: LinkId) {
         self.hub.borrow_mut().end((self.id, link), CloseReason::Local);
     }
@@ -310,6 +318,7 @@ fn link_of(event: &TransportEvent) -> LinkId {
         | TransportEvent::Frame { link, .. }
         | TransportEvent::Drained { link, .. }
         | TransportEvent::Path { link, .. }
+        | TransportEvent::Ice { link, .. }
         | TransportEvent::Closed { link, .. } => *link,
     }
 }

@@ -1,36 +1,35 @@
-//! One link's life: negotiate, open, watch the path, mend it once when it breaks, close.
+//! One link's life: negotiate, open, watch the path, close. What to do about a broken path, the node decides.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use sazanami_core::negotiation::{Action, Input, Negotiation};
-use sazanami_core::signaling::PeerSignal;
+use sazanami_core::signaling::{IceServer, PeerSignal};
 use sazanami_core::transport::{
-    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, PathKind, TransportEvent,
+    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, IceState, LinkId, Path, PathKind, TransportEvent,
+    candidates,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use webrtc::peer_connection::{RTCIceCandidateType, RTCIceConnectionState, StatsSelector};
 
-use super::candidates;
+use super::Order;
 use super::channel::{self, Notice};
 use super::peer::{Peer, PeerEvent};
 
 /// How often the path is looked at.
 const PATH_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a broken path may take to be mended, by itself or by an ICE restart.
-const REPAIR_LIMIT: Duration = Duration::from_secs(20);
 /// How long closing may take before the connection is left to its fate.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Relay addresses of the peer that are remembered to tell the path.
 const MAX_RELAYS: usize = 32;
 
-/// Runs a link until it ends. The transport ends it by dropping `signals`' sender.
+/// Runs a link until it ends. The transport ends it by dropping `orders`' sender.
 pub(super) async fn run(
     id: LinkId,
     options: ConnectOptions,
-    mut signals: mpsc::Receiver<PeerSignal>,
+    mut orders: mpsc::Receiver<Order>,
     frames: mpsc::Receiver<Vec<u8>>,
     report: mpsc::Sender<TransportEvent>,
 ) {
@@ -40,19 +39,18 @@ pub(super) async fn run(
             let mut link = Link {
                 id,
                 negotiation: Negotiation::new(options.polite),
-                polite: options.polite,
                 peer,
                 report: report.clone(),
                 opened: false,
                 deadline: Some(Instant::now() + Duration::from_secs(CONNECT_TIMEOUT_SECS)),
-                restarted: false,
+                ice: None,
                 path: None,
                 relays: Vec::new(),
             };
             if options.offer {
                 link.negotiation.handle(Input::Needed);
             }
-            let reason = link.live(&mut signals, frames).await;
+            let reason = link.live(&mut orders, frames).await;
             if !matches!(
                 tokio::time::timeout(CLOSE_LIMIT, connection.close()).await,
                 Ok(Ok(()))
@@ -71,13 +69,13 @@ pub(super) async fn run(
 struct Link {
     id: LinkId,
     negotiation: Negotiation,
-    polite: bool,
     peer: Peer,
     report: mpsc::Sender<TransportEvent>,
     opened: bool,
-    /// When it must be connected, or connected again.
+    /// When it must be connected.
     deadline: Option<Instant>,
-    restarted: bool,
+    /// What was told last of how the checks go.
+    ice: Option<IceState>,
     path: Option<Path>,
     relays: Vec<(String, u16)>,
 }
@@ -85,7 +83,7 @@ struct Link {
 impl Link {
     async fn live(
         &mut self,
-        signals: &mut mpsc::Receiver<PeerSignal>,
+        orders: &mut mpsc::Receiver<Order>,
         frames: mpsc::Receiver<Vec<u8>>,
     ) -> CloseReason {
         // Dropped, and so ended, before `Closed` is reported: nothing comes after it.
@@ -108,8 +106,13 @@ impl Link {
             }
             let overdue = pin!(sleep_until(self.deadline));
             tokio::select! {
-                signal = signals.recv() => match signal {
-                    Some(signal) => self.take_signal(signal),
+                order = orders.recv() => match order {
+                    Some(Order::Signal(signal)) => self.take_signal(signal),
+                    Some(Order::Restart(ice_servers)) => {
+                        if self.opened && let Err(reason) = self.restart(&ice_servers).await {
+                            break reason;
+                        }
+                    }
                     None => break CloseReason::Local,
                 },
                 event = self.peer.events.recv() => match event {
@@ -138,11 +141,7 @@ impl Link {
                     Notice::Broken(reason) => break CloseReason::Failed(reason),
                 },
                 _ = path_ticks.tick(), if self.opened => self.watch_path().await,
-                () = overdue => break if self.opened {
-                    failed("the connection broke")
-                } else {
-                    CloseReason::Timeout
-                },
+                () = overdue => break CloseReason::Timeout,
             }
         };
         channel_tasks.shutdown().await;
@@ -170,6 +169,15 @@ impl Link {
         Ok(())
     }
 
+    async fn restart(&mut self, ice_servers: &[IceServer]) -> Result<(), CloseReason> {
+        self.peer
+            .use_servers(ice_servers)
+            .await
+            .map_err(|error| CloseReason::Failed(error.to_string()))?;
+        self.negotiation.handle(Input::Restart);
+        Ok(())
+    }
+
     fn take_signal(&mut self, signal: PeerSignal) {
         let text = match &signal {
             PeerSignal::Offer(sdp) | PeerSignal::Answer(sdp) => sdp,
@@ -182,24 +190,24 @@ impl Link {
 
     async fn take_ice(&mut self, state: RTCIceConnectionState) -> Result<(), CloseReason> {
         tracing::debug!(id = %self.id, ?state, "ICE");
-        match state {
-            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed if self.opened => {
-                self.deadline = None;
-                self.restarted = false;
-                self.watch_path().await;
-            }
+        let state = match state {
             RTCIceConnectionState::Failed if !self.opened => {
                 return Err(failed("no way to the peer was found"));
             }
-            RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed if self.opened => {
-                self.deadline.get_or_insert_with(|| Instant::now() + REPAIR_LIMIT);
-                // One side restarts, or both would offer at once.
-                if !self.polite && !self.restarted {
-                    self.restarted = true;
-                    self.negotiation.handle(Input::Restart);
-                }
-            }
-            _ => {}
+            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => IceState::Connected,
+            RTCIceConnectionState::Disconnected => IceState::Disconnected,
+            RTCIceConnectionState::Failed => IceState::Failed,
+            _ => return Ok(()),
+        };
+        if !self.opened {
+            return Ok(());
+        }
+        if state == IceState::Connected {
+            self.watch_path().await;
+        }
+        if self.ice.replace(state).unwrap_or(IceState::Connected) != state {
+            let event = TransportEvent::Ice { link: self.id, state };
+            self.report.send(event).await.map_err(|_| CloseReason::Local)?;
         }
         Ok(())
     }

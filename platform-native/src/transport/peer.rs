@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use rtc::ice::mdns::MulticastDnsMode;
 use sazanami_core::negotiation::{Action, Outcome};
-use sazanami_core::signaling::PeerSignal;
-use sazanami_core::transport::{ConnectOptions, Route, SEND_BUFFER};
+use sazanami_core::signaling::{IceServer, PeerSignal};
+use sazanami_core::transport::{ConnectOptions, Route, SEND_BUFFER, candidates};
 use tokio::sync::mpsc;
 use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::error::Result;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfiguration,
+    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy,
     RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
 };
 
-use super::candidates;
 use super::runtime::RoomyRuntime;
 
 /// The channel's name and stream id, the same at both ends, so that neither has to announce it.
@@ -88,18 +87,7 @@ impl Peer {
     }
 
     async fn with_mdns(options: &ConnectOptions, mdns: MulticastDnsMode) -> Result<Self> {
-        let ice_servers = options.ice_servers.iter().map(|server| RTCIceServer {
-            urls: server.urls.iter().filter(|url| usable(url)).cloned().collect(),
-            username: server.username.clone().unwrap_or_default(),
-            credential: server.credential.clone().unwrap_or_default(),
-        });
-        let configuration = RTCConfigurationBuilder::new()
-            .with_ice_servers(ice_servers.filter(|server| !server.urls.is_empty()).collect())
-            .with_ice_transport_policy(match options.route {
-                Route::Any => RTCIceTransportPolicy::All,
-                Route::RelayOnly => RTCIceTransportPolicy::Relay,
-            })
-            .build();
+        let configuration = configuration(&options.ice_servers, options.route);
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
             .with_multicast_dns_mode(mdns)
@@ -136,6 +124,13 @@ impl Peer {
                 Err(error)
             }
         }
+    }
+
+    /// From the next gathering on, these are the STUN and TURN servers.
+    pub(super) async fn use_servers(&self, ice_servers: &[IceServer]) -> Result<()> {
+        self.connection
+            .set_configuration(configuration(ice_servers, self.route))
+            .await
     }
 
     /// Carries out one step of the negotiation.
@@ -195,6 +190,21 @@ impl Peer {
             Action::Offer | Action::Answer => Ok(()),
         }
     }
+}
+
+fn configuration(ice_servers: &[IceServer], route: Route) -> RTCConfiguration {
+    let ice_servers = ice_servers.iter().map(|server| RTCIceServer {
+        urls: server.urls.iter().filter(|url| usable(url)).cloned().collect(),
+        username: server.username.clone().unwrap_or_default(),
+        credential: server.credential.clone().unwrap_or_default(),
+    });
+    RTCConfigurationBuilder::new()
+        .with_ice_servers(ice_servers.filter(|server| !server.urls.is_empty()).collect())
+        .with_ice_transport_policy(match route {
+            Route::Any => RTCIceTransportPolicy::All,
+            Route::RelayOnly => RTCIceTransportPolicy::Relay,
+        })
+        .build()
 }
 
 /// TURN works over UDP only here; other URLs would only be logged as errors.

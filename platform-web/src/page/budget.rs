@@ -155,12 +155,12 @@ fn device(hidden: bool) -> Device {
 }
 
 /// The Network Information API, where there is one.
-fn connection() -> Option<JsValue> {
+pub(super) fn connection() -> Option<JsValue> {
     get(&window().navigator(), "connection")
 }
 
 /// A property that is neither missing, null nor undefined.
-fn get(object: &JsValue, name: &str) -> Option<JsValue> {
+pub(super) fn get(object: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(object, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }

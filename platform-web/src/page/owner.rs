@@ -15,8 +15,8 @@ use sazanami_core::transport::{LinkId, Route, Transport, TransportEvent};
 use super::budget::Affordable;
 use super::locks::Guard;
 use super::node::NodeWorker;
+use super::place;
 use super::signal::SignalShell;
-use super::window;
 use crate::bridge::{FromWorker, State, ToWorker};
 use crate::dom::Listener;
 use crate::transport::WebTransport;
@@ -55,7 +55,7 @@ pub(super) struct Owner {
     from_worker: mpsc::UnboundedSender<FromWorker>,
     inbox: mpsc::UnboundedReceiver<FromWorker>,
     happened: mpsc::UnboundedReceiver<Input>,
-    route: Route,
+    route: Option<Route>,
     transport: WebTransport,
     signal: SignalShell,
     budget: Affordable,
@@ -64,20 +64,17 @@ pub(super) struct Owner {
     /// The database was put aside once: what is damaged again is no accident of the disk.
     was_damaged: bool,
     limit: Fuse<LocalBoxFuture<'static, ()>>,
-    _online: Listener,
+    _place: Vec<Listener>,
     /// `None` where there are no locks: then the database's own files decide.
     guard: Option<Guard>,
 }
 
 impl Owner {
     /// Starts the worker.
-    pub(super) fn start(route: Route, guard: Option<Guard>) -> Result<Self, String> {
+    pub(super) fn start(route: Option<Route>, guard: Option<Guard>) -> Result<Self, String> {
         let (from_worker, inbox) = mpsc::unbounded();
         let (inputs, happened) = mpsc::unbounded();
-        let online = Listener::new(&window(), "online", {
-            let inputs = inputs.clone();
-            move |_| drop(inputs.unbounded_send(Input::Online))
-        });
+        let place = place::watch(&inputs);
         let budget = Affordable::watch(inputs.clone());
         Ok(Self {
             worker: Some(NodeWorker::start(from_worker.clone())?),
@@ -92,7 +89,7 @@ impl Owner {
             started: false,
             was_damaged: false,
             limit: limit(START_LIMIT),
-            _online: online,
+            _place: place,
             guard,
         })
     }

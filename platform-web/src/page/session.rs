@@ -46,7 +46,7 @@ const FAILURES: Duration = Duration::from_secs(60);
 const FRESH: Duration = Duration::from_secs(30);
 
 /// Runs the session for the life of the page.
-pub(super) async fn run(route: Route, port: NodePort, states: mpsc::UnboundedSender<SessionState>) {
+pub(super) async fn run(route: Option<Route>, port: NodePort, states: mpsc::UnboundedSender<SessionState>) {
     let (tell_life, life) = mpsc::unbounded();
     let (tell_heard, heard) = mpsc::unbounded();
     let _watch = life::Watch::start(&tell_life);
@@ -102,7 +102,7 @@ enum Heard {
 }
 
 struct Session {
-    route: Route,
+    route: Option<Route>,
     id: TabId,
     tab: Tab,
     role: Role,

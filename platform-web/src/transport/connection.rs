@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures::channel::mpsc;
 use js_sys::{Array, Uint8Array};
 use sazanami_core::negotiation::{Action, Outcome};
-use sazanami_core::signaling::PeerSignal;
+use sazanami_core::signaling::{IceServer, PeerSignal};
 use sazanami_core::transport::{CloseReason, ConnectOptions, MAX_FRAME, Path, Route};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -45,19 +45,24 @@ pub(super) enum Happening {
     LookAtPath,
     /// The time to connect is over.
     ConnectTimeout,
-    /// The time to repair a broken path is over, if this repair is still the latest.
-    RepairTimeout(u32),
+    /// A path is to be looked for anew, with these servers.
+    Restart(Vec<IceServer>),
     /// The end.
     Close(CloseReason),
 }
 
 #[wasm_bindgen]
 extern "C" {
-    // web-sys lacks restartIce.
+    // web-sys lacks restartIce, and the argument of setConfiguration.
     #[wasm_bindgen(extends = RtcPeerConnection)]
     type RestartablePeerConnection;
     #[wasm_bindgen(method, js_name = restartIce)]
     fn restart_ice(this: &RestartablePeerConnection);
+    #[wasm_bindgen(method, catch, js_name = setConfiguration)]
+    fn set_configuration(
+        this: &RestartablePeerConnection,
+        configuration: &RtcConfiguration,
+    ) -> Result<(), JsValue>;
 }
 
 /// A peer connection and all that hangs on it. Closed when dropped: a browser allows 500 of them, counted until they
@@ -75,7 +80,8 @@ impl Connection {
         shared: &Rc<Shared>,
     ) -> Result<Self, String> {
         let peer =
-            RtcPeerConnection::new_with_configuration(&configuration(options)).map_err(|e| describe(&e))?;
+            RtcPeerConnection::new_with_configuration(&configuration(&options.ice_servers, options.route))
+                .map_err(|e| describe(&e))?;
         let init = RtcDataChannelInit::new();
         init.set_negotiated(true);
         init.set_id(CHANNEL_ID);
@@ -88,6 +94,14 @@ impl Connection {
             channel,
             listeners,
         })
+    }
+
+    /// From the next gathering on, these are the STUN and TURN servers.
+    pub(super) fn use_servers(&self, ice_servers: &[IceServer], route: Route) -> Result<(), String> {
+        self.peer
+            .unchecked_ref::<RestartablePeerConnection>()
+            .set_configuration(&configuration(ice_servers, route))
+            .map_err(|error| describe(&error))
     }
 
     /// Carries out an action of the negotiation.
@@ -163,9 +177,9 @@ async fn describe_local(
     Ok(sdp)
 }
 
-fn configuration(options: &ConnectOptions) -> RtcConfiguration {
+fn configuration(ice_servers: &[IceServer], route: Route) -> RtcConfiguration {
     let servers = Array::new();
-    for server in &options.ice_servers {
+    for server in ice_servers {
         let entry = RtcIceServer::new();
         let urls: Array = server.urls.iter().map(|url| JsValue::from_str(url)).collect();
         entry.set_urls(&urls);
@@ -179,7 +193,7 @@ fn configuration(options: &ConnectOptions) -> RtcConfiguration {
     }
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&servers);
-    configuration.set_ice_transport_policy(match options.route {
+    configuration.set_ice_transport_policy(match route {
         Route::Any => RtcIceTransportPolicy::All,
         Route::RelayOnly => RtcIceTransportPolicy::Relay,
     });

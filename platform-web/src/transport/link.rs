@@ -1,4 +1,4 @@
-//! The life of one link, as a task: negotiate, open, move frames, repair once, close.
+//! The life of one link, as a task: negotiate, open, move frames, close. What to do about a broken path, the node decides.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use gloo_timers::future::sleep;
 use sazanami_core::negotiation::{Action, Input, Negotiation, Outcome};
 use sazanami_core::signaling::PeerSignal;
 use sazanami_core::transport::{
-    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, TransportEvent,
+    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, IceState, LinkId, Path, TransportEvent,
 };
 use web_sys::RtcPeerConnectionState;
 
@@ -21,8 +21,6 @@ use super::{Shared, path};
 
 /// How often the path is looked at: it changes when ICE finds a better pair or a network goes away.
 const PATH_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a broken path may take to come back by an ICE restart.
-const REPAIR_TIMEOUT: Duration = Duration::from_secs(15);
 
 type Work = Pin<Box<dyn Future<Output = Happening>>>;
 
@@ -44,8 +42,7 @@ pub(super) async fn run(
                 options,
                 happenings,
                 opened: false,
-                repairs: 0,
-                repairing: false,
+                ice: IceState::Connected,
                 describing: false,
                 early: Vec::new(),
                 path: None,
@@ -69,9 +66,8 @@ struct Link {
     options: ConnectOptions,
     happenings: mpsc::UnboundedSender<Happening>,
     opened: bool,
-    /// How many repairs were begun; numbers their timeouts.
-    repairs: u32,
-    repairing: bool,
+    /// What was told last of how the checks go.
+    ice: IceState,
     /// Whether a local description is being made, and the candidates that came meanwhile: sent before their
     /// description, they would reach a peer that does not know what they belong to, and be dropped.
     describing: bool,
@@ -166,12 +162,14 @@ impl Link {
             }
             Happening::ConnectTimeout if !self.opened => return Some(CloseReason::Timeout),
             Happening::ConnectTimeout => {}
-            Happening::RepairTimeout(number) if self.repairing && number == self.repairs => {
-                return Some(CloseReason::Failed(
-                    "the path broke and did not come back".to_owned(),
-                ));
+            Happening::Restart(ice_servers) if self.opened => {
+                if let Err(reason) = self.connection.use_servers(&ice_servers, self.options.route) {
+                    return Some(CloseReason::Failed(reason));
+                }
+                self.options.ice_servers = ice_servers;
+                self.negotiation.handle(Input::Restart);
             }
-            Happening::RepairTimeout(_) => {}
+            Happening::Restart(_) => {}
             Happening::Close(reason) => return Some(reason),
         }
         None
@@ -186,29 +184,28 @@ impl Link {
     }
 
     fn connection_changed(&mut self, state: RtcPeerConnectionState) -> Option<CloseReason> {
-        match state {
-            RtcPeerConnectionState::Connected => {
-                self.repairing = false;
-                if self.opened {
-                    self.look_at_path();
-                }
-                None
+        let state = match state {
+            RtcPeerConnectionState::Closed => return Some(CloseReason::Remote),
+            RtcPeerConnectionState::Failed if !self.opened => {
+                return Some(CloseReason::Failed("no way to the peer was found".to_owned()));
             }
-            RtcPeerConnectionState::Failed if self.repairing => Some(CloseReason::Failed(
-                "the path broke again during its repair".to_owned(),
-            )),
-            RtcPeerConnectionState::Failed => {
-                self.repairing = true;
-                self.repairs += 1;
-                self.after(REPAIR_TIMEOUT, Happening::RepairTimeout(self.repairs));
-                if !self.options.polite {
-                    self.negotiation.handle(Input::Restart);
-                }
-                None
+            RtcPeerConnectionState::Connected => IceState::Connected,
+            RtcPeerConnectionState::Disconnected => IceState::Disconnected,
+            RtcPeerConnectionState::Failed => IceState::Failed,
+            _ => return None,
+        };
+        if self.opened {
+            if state == IceState::Connected {
+                self.look_at_path();
             }
-            RtcPeerConnectionState::Closed => Some(CloseReason::Remote),
-            _ => None,
+            if std::mem::replace(&mut self.ice, state) != state {
+                self.emit(TransportEvent::Ice {
+                    link: self.link,
+                    state,
+                });
+            }
         }
+        None
     }
 
     fn report_drained(&mut self) {

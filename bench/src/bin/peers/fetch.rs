@@ -146,7 +146,7 @@ pub(crate) async fn start(database: PathBuf, url: &str) -> Result<(NodeThread, N
         database,
         vault: Box::new(MemoryVault(Some(Keys::generate()))),
         signal: url.parse().context("the server's address")?,
-        route: Route::Any,
+        route: Some(Route::Any),
         relay: None,
     };
     let (node, messages) = NodeThread::start(options, Handle::current()).await?;

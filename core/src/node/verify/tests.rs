@@ -227,13 +227,19 @@ fn what_waits_is_bounded() {
 /// A node with two verifiers, and a link.
 fn linked() -> (Node<MemoryStore>, LinkId) {
     let config = Config {
-        route: Route::Any,
+        route: Some(Route::Any),
+        udp_relays_only: false,
         verifiers: 2,
         seed: [1; 32],
     };
     let vault = Box::new(MemoryVault::default());
     let mut node = Node::new(config, MemoryStore::default(), vault, NOW).unwrap();
-    let link = node.open_link(SessionId(Keys::generate().public_key()), true, NOW);
+    let link = {
+        let telling = node
+            .way_to_supposed(crate::social::Ring::Stranger)
+            .expect("any way is possible");
+        node.open_link(SessionId(Keys::generate().public_key()), telling, true, NOW)
+    };
     (node, link)
 }
 

@@ -20,7 +20,7 @@ impl Session {
         if self.ended {
             return;
         }
-        self.heard = now;
+        self.pulse.heard(now);
         if !self.is_proven() {
             self.end_hostile("the peer asked before it proved who it is");
         } else if let Err(error) = self.blobs.frame(frame, store, now) {

@@ -189,7 +189,7 @@ impl Session {
         if let Some(event) = served.read.front() {
             // Content and tags are what events differ by.
             let bytes = event.content.len() + event.tags.len() * 80 + 400;
-            if !self.rates.served.take(SERVED_BYTES, bytes, self.heard) {
+            if !self.rates.served.take(SERVED_BYTES, bytes, self.pulse.last()) {
                 return Ok(false);
             }
         }

@@ -48,6 +48,10 @@ struct Record {
     frames: Vec<Vec<u8>>,
     drained: usize,
     closed: Option<CloseReason>,
+    /// Offers made here.
+    offers: usize,
+    /// Answers made here.
+    answers: usize,
 }
 
 pub(super) struct Pair<'o, T> {
@@ -108,8 +112,20 @@ impl<'o, T: Transport> Pair<'o, T> {
         self.transport(side).send(side.link(n), frame)
     }
 
+    pub(super) fn restart(&mut self, side: Side, n: u64) {
+        self.transport(side).restart(side.link(n), Vec::new());
+    }
+
     pub(super) fn close(&mut self, side: Side, n: u64) {
         self.transport(side).close(side.link(n));
+    }
+
+    pub(super) fn offers(&self, side: Side, n: u64) -> usize {
+        self.record(side, n).map_or(0, |record| record.offers)
+    }
+
+    pub(super) fn answers(&self, side: Side, n: u64) -> usize {
+        self.record(side, n).map_or(0, |record| record.answers)
     }
 
     fn record(&self, side: Side, n: u64) -> Option<&Record> {
@@ -171,8 +187,13 @@ impl<'o, T: Transport> Pair<'o, T> {
             TransportEvent::Signal { link, signal } => {
                 let n = self.live(side, link, "a signal");
                 let offer = matches!(signal, PeerSignal::Offer(_));
+                if matches!(signal, PeerSignal::Answer(_)) {
+                    self.update(side, n).answers += 1;
+                }
                 if offer {
-                    self.update(side, n).offered = true;
+                    let record = self.update(side, n);
+                    record.offered = true;
+                    record.offers += 1;
                 }
                 let other = side.other();
                 if offer && !self.connected(other, n) && self.answered_here.contains(&n) {
@@ -201,6 +222,10 @@ impl<'o, T: Transport> Pair<'o, T> {
             TransportEvent::Path { link, path } => {
                 let n = self.live(side, link, "Path");
                 self.update(side, n).path = Some(path);
+            }
+            TransportEvent::Ice { link, .. } => {
+                let n = self.live(side, link, "Ice");
+                assert!(self.opened(side, n), "{case}: Ice before Opened");
             }
             TransportEvent::Closed { link, reason } => {
                 tracing::debug!(case, ?side, %link, ?reason, "closed");
