@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use sazanami_core::social;
-use sazanami_core::store::conformance::fixtures::{NOW, at, note, person};
-use sazanami_core::store::{Put, SqliteStore, Store};
+use sazanami_core::store::conformance::fixtures::{NOW, at, follows, note, person};
+use sazanami_core::store::{Cause, MemoryStore, Put, SqliteStore, Store};
 
 #[path = "integrity/check.rs"]
 mod integrity;
@@ -45,4 +45,32 @@ fn vanishing_goes_on_after_a_restart_until_nothing_is_left() {
     assert_eq!(store.note_count(&bob.public_key()), Ok(1));
     let again = store.put(&written[..3], NOW).unwrap();
     assert!(!again.contains(&Put::Stored), "{again:?}");
+}
+
+#[test]
+fn since_when_somebody_follows_does_not_depend_on_when_their_request_came() {
+    let (me, alice) = (person(2), person(1));
+    let (before, after) = (follows(&alice, &[&me], 1), follows(&alice, &[&me], 3));
+    let request = social::vanish_event(&alice, "", at(2));
+    let since = |store: &mut dyn Store, events: [&nostr::prelude::Event; 3]| {
+        store.set_me(Some(me.public_key())).unwrap();
+        for event in events {
+            store.put(std::slice::from_ref(event), NOW).unwrap();
+        }
+        let found = store.notifications(&[Cause::Follow], None, 9).unwrap();
+        let times: Vec<u64> = found.list.iter().map(|one| one.created_at).collect();
+        times
+    };
+    for order in [
+        [&before, &request, &after],
+        [&request, &before, &after],
+        [&after, &request, &before],
+    ] {
+        for store in [
+            &mut MemoryStore::new() as &mut dyn Store,
+            &mut SqliteStore::in_memory().unwrap(),
+        ] {
+            assert_eq!(since(store, order), [before.created_at.as_secs()], "{order:?}");
+        }
+    }
 }

@@ -124,6 +124,10 @@ pub(super) fn admit(
     {
         return Ok(Put::Invalid(Invalid::TooLarge));
     }
+    // Also one that its author has asked to forget since: it may have been here before the request.
+    if event.kind == Kind::ContactList {
+        tables.saw_follow_list(event)?;
+    }
     if let Some(until) = tables.vanished_until(&event.pubkey)?
         && event.created_at.as_secs() <= until
         && !is_lasting(event.kind)
@@ -138,9 +142,6 @@ pub(super) fn admit(
         }
         tables.set_gone(&event.id)?;
         return Ok(Put::NoRoom);
-    }
-    if event.kind == Kind::ContactList {
-        tables.saw_follow_list(event)?;
     }
     if event.kind == Kind::EventDeletion {
         delete(tables, event)?;
