@@ -12,6 +12,9 @@ use crate::time::Millis;
 const SHOWN: Duration = Duration::from_millis(400);
 /// Of one that they do not; browsers wake those seldom anyway.
 const HIDDEN: Duration = Duration::from_secs(15);
+/// A heartbeat that is later than this says of its tab that it slept. One that is a little late counts: the next one comes
+/// a whole period after it, and an owner that lives has answered by then.
+const SLEPT: Duration = Duration::from_secs(3);
 /// Of the owner, which has nobody to ask.
 const OWNER: Duration = Duration::from_secs(5);
 /// Heartbeats without any sign of life after which an owner hangs.
@@ -230,8 +233,8 @@ impl Tab {
         }
         self.beat = Some(now);
         if !matches!(self.node, Way::Own | Way::Starting) {
-            // A beat that is late says of this tab that it was held up, and nothing of the owner.
-            if waited.is_none_or(|waited| waited > self.period() * 2) {
+            // A tab that slept knows nothing of the owner.
+            if waited.is_none_or(|waited| waited > self.period() + SLEPT) {
                 self.unanswered = 0;
             } else if self.unanswered >= UNANSWERED {
                 self.unanswered = 0;
