@@ -171,7 +171,10 @@ impl Attacked {
                     SessionEvent::Announced(ids) => self.session.ask(ids),
                     SessionEvent::Ended { .. } => self.ended = true,
                     SessionEvent::Proven(who) => assert_eq!(who, person(PEER).public_key()),
-                    SessionEvent::Live | SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) => {}
+                    SessionEvent::Live
+                    | SessionEvent::RoundTrip(_)
+                    | SessionEvent::Withheld(_)
+                    | SessionEvent::Suspect => {}
                 }
             }
             let mut env = Env {
