@@ -1,5 +1,6 @@
 //! The desktop window on a display of its own.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -196,11 +197,12 @@ async fn start_display(folder: &Path) -> Result<(Process, u32)> {
             "tcp",
         ]);
         let mut display = Process::start(&format!("xvfb-{number}"), &mut command, folder)?;
+        // The file is there a little before anybody answers.
         let ready = until("the display", START, async || {
             Ok(if display.ended()?.is_some() {
                 Some(false)
             } else {
-                socket.exists().then_some(true)
+                UnixStream::connect(&socket).is_ok().then_some(true)
             })
         });
         // Somebody else may have taken the number meanwhile.
