@@ -73,7 +73,10 @@ impl End {
                     SessionEvent::Live => self.live = true,
                     SessionEvent::Ended { reason, .. } => bail!("the session ended: {reason}"),
                     SessionEvent::Announced(ids) => self.session.ask(ids),
-                    SessionEvent::Proven(_) | SessionEvent::RoundTrip(_) | SessionEvent::Withheld(_) => {}
+                    SessionEvent::Proven(_)
+                    | SessionEvent::RoundTrip(_)
+                    | SessionEvent::Withheld(_)
+                    | SessionEvent::Suspect => {}
                 }
             }
             self.with(now, Session::advance)?;
