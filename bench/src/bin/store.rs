@@ -84,12 +84,7 @@ fn main() -> Result<()> {
             let sample = queries::Sample::read(&file)?;
             let database = database(&args.dir);
             in_memory(&database)?;
-            queries::measure(
-                &mut SqliteStore::open(database)?,
-                &plan,
-                &sample,
-                args.events,
-            )?;
+            queries::measure(&mut SqliteStore::open(database)?, &plan, &sample, args.events)?;
         }
     }
     Ok(())
