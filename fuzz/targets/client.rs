@@ -169,10 +169,9 @@ impl Attacked {
     fn say(&mut self, text: &str) {
         let over = self.client.end_reason().is_some();
         let request = Request::parse(text);
-        match &request {
-            // What was under way when it was closed may still come.
-            Ok(Request::Subscribe { id, .. }) => drop(self.asked.insert(id.clone())),
-            _ => {}
+        // For good: what was under way when a subscription is closed may still come.
+        if let Ok(Request::Subscribe { id, .. }) = &request {
+            self.asked.insert(id.clone());
         }
         let mut env = Env {
             store: &mut self.store,

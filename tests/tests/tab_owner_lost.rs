@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
@@ -15,8 +15,9 @@ mod tabs;
 /// SAZANAMI_TAB_KILLS asks for more; each takes about four seconds.
 const KILLS: u64 = 8;
 /// How long an owner hangs: longer than anybody waits for it.
-const HANG: Duration = Duration::from_secs(6);
-/// "hangs" is tried when `SAZANAMI_TAB_KILLS` says how many are: on a busy machine it is not always followed in time.
+const HANG: Duration = Duration::from_secs(10);
+/// Until then it runs, and another tab is gone to.
+const BEFORE_HANG: Duration = Duration::from_secs(3);
 const WAYS: [&str; 4] = ["closed", "crashed", "frozen", "hangs"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,15 +25,8 @@ async fn an_owner_that_is_lost_is_followed_and_nothing_is_lost_with_it() -> Resu
     if !browser_is_here() {
         return Ok(());
     }
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|value| value.parse::<u64>().unwrap())
-    };
-    let seed =
-        number("SAZANAMI_TEST_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    let asked = number("SAZANAMI_TAB_KILLS");
-    let (kills, ways) = asked.map_or((KILLS, &WAYS[..3]), |kills| (kills, &WAYS[..]));
+    let seed = tabs::seed();
+    let kills = tabs::number("SAZANAMI_TAB_KILLS").unwrap_or(KILLS);
     println!("seed {seed}, {kills} kills");
     let mut random = StdRng::seed_from_u64(seed);
     let site = Site::start().await?;
@@ -41,9 +35,12 @@ async fn an_owner_that_is_lost_is_followed_and_nothing_is_lost_with_it() -> Resu
     let mut owner = browser.tab().await?;
     tabs::write(&browser, "first", 0).await?;
     let mut posted = BTreeSet::new();
-    let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let (mut times, mut owned) = (
+        BTreeMap::<&str, Vec<u64>>::new(),
+        BTreeMap::<&str, Vec<u64>>::new(),
+    );
     for kill in 0..kills {
-        let way = ways[kill as usize % ways.len()];
+        let way = WAYS[kill as usize % WAYS.len()];
         let next = browser.open_tab().await?;
         tabs::write(&browser, &kill.to_string(), 0).await?;
         until("the next one writes", START, async || {
@@ -72,7 +69,10 @@ async fn an_owner_that_is_lost_is_followed_and_nothing_is_lost_with_it() -> Resu
                 millis()
             }
             _ => {
-                browser.hang_tab(HANG).await?;
+                let begins = Instant::now() + BEFORE_HANG;
+                browser.hang_tab(BEFORE_HANG, HANG).await?;
+                browser.go_to(&next).await?;
+                tokio::time::sleep_until(begins.into()).await;
                 millis()
             }
         };
@@ -97,6 +97,7 @@ async fn an_owner_that_is_lost_is_followed_and_nothing_is_lost_with_it() -> Resu
         )
         .await?;
         times.entry(way).or_default().push(when - begun);
+        owned.entry(way).or_default().push(millis() - begun);
         // What is awake again is an ordinary tab.
         match way {
             "crashed" => browser.remove_tab(&owner).await?,
@@ -128,8 +129,9 @@ async fn an_owner_that_is_lost_is_followed_and_nothing_is_lost_with_it() -> Resu
     browser.close().await?;
     for (way, times) in &times {
         println!(
-            "owner {way}: another tab's post is on disk after {}",
-            tabs::figures(times.clone())
+            "owner {way}: another tab's post is on disk after {}, it owns the node after {}",
+            tabs::figures(times.clone()),
+            tabs::figures(owned[way].clone())
         );
     }
     println!("{} notes posted, {kills} owners lost", posted.len());

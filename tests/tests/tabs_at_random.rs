@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
@@ -22,14 +22,8 @@ async fn ten_tabs_come_and_go_and_lose_nothing() -> Result<()> {
     if !browser_is_here() {
         return Ok(());
     }
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|value| value.parse::<u64>().unwrap())
-    };
-    let seed =
-        number("SAZANAMI_TEST_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    let time = Duration::from_secs(number("SAZANAMI_TABS_SECONDS").unwrap_or(SECONDS));
+    let seed = tabs::seed();
+    let time = Duration::from_secs(tabs::number("SAZANAMI_TABS_SECONDS").unwrap_or(SECONDS));
     println!("seed {seed}, {time:?}");
     let mut random = StdRng::seed_from_u64(seed);
     let site = Site::start().await?;

@@ -83,7 +83,7 @@ fn main() -> Result<()> {
             let plan = corpus::plan(args.events);
             let sample = queries::Sample::read(&file)?;
             let database = database(&args.dir);
-            in_memory(&database)?;
+            warm(&database)?;
             queries::measure(&mut SqliteStore::open(database)?, &plan, &sample, args.events)?;
         }
     }
@@ -96,7 +96,7 @@ fn database(folder: &Path) -> PathBuf {
 
 /// Lets the system keep a file in memory, as after a while of use: a page that comes from the disk costs what the disk
 /// does, ten times the query.
-fn in_memory(file: &Path) -> Result<()> {
+fn warm(file: &Path) -> Result<()> {
     std::io::copy(&mut std::fs::File::open(file)?, &mut std::io::sink())?;
     Ok(())
 }

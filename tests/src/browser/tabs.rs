@@ -18,9 +18,9 @@ const OWNS: &str = "
         const holder = name => held.find(lock => lock.name === name)?.clientId;
         done(holder(name) === holder('sazanami-store'));
     });";
-/// Keeps the page's thread busy.
-const HANG: &str = "const end = performance.now() + arguments[0];
-    setTimeout(() => { while (performance.now() < end); }, 1);";
+/// Keeps the page's thread busy, after a while.
+const HANG: &str = "const [wait, duration] = arguments;
+    setTimeout(() => { const end = performance.now() + duration; while (performance.now() < end); }, wait);";
 
 impl Browser {
     /// The tab that commands go to.
@@ -78,12 +78,13 @@ impl Browser {
         self.driver()?.cdp("Page.setWebLifecycleState", state).await
     }
 
-    /// Keeps the thread of the tab that is gone to busy for a while.
-    pub async fn hang_tab(&self, duration: Duration) -> Result<()> {
-        let _: Value = self
-            .script(HANG, vec![json!(u64::try_from(duration.as_millis())?)])
-            .await?;
-        Ok(())
+    /// Keeps the thread of the tab that is gone to busy for a while, beginning after `wait`: by then another one is to
+    /// be gone to, for which the driver needs this one's answer.
+    pub async fn hang_tab(&self, wait: Duration, duration: Duration) -> Result<()> {
+        let arguments = [wait, duration]
+            .map(|time| json!(time.as_secs_f64() * 1e3))
+            .into();
+        self.script::<Value>(HANG, arguments).await.map(drop)
     }
 
     /// Whether the tab that is gone to owns the node.

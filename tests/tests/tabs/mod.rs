@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Result, ensure};
 use sazanami_core::store::{SqliteStore, Store};
@@ -10,6 +11,18 @@ use serde_json::json;
 
 #[path = "../../../core/tests/integrity/check.rs"]
 mod integrity;
+
+/// A number that the environment asks for.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().expect("a number"))
+}
+
+/// A seed for what happens at random: another one each time, unless the environment asks for one.
+pub(crate) fn seed() -> u64 {
+    number("SAZANAMI_TEST_SEED")
+        .unwrap_or_else(|| UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64)
+}
 
 /// In every note, so that the search has something to find.
 const WORD: &str = "波";

@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::tables::counts;
 use super::{SqliteStore, find, notices, pages, people, queries, room, search, tables, tags, threads};
 
 /// The steps of EXPLAIN QUERY PLAN, with parameters unset.
@@ -76,14 +77,14 @@ const QUERIES: &[(&str, &str)] = &[
 const WRITES: &[&str] = &[
     tables::DELETE_EVENT,
     tables::DELETE_BODY,
-    tables::DELETE_LINK,
-    tables::HAS_LINK,
+    counts::DELETE_LINK,
+    counts::HAS_LINK,
     tables::REPOSTERS,
-    tables::ADD_COUNTS,
-    tables::SET_COUNTS,
-    tables::KEEP_COUNTS,
-    tables::DELETE_TALLY,
-    tables::DELETE_EMPTY_TALLY,
+    counts::ADD_COUNTS,
+    counts::SET_COUNTS,
+    counts::KEEP_COUNTS,
+    counts::DELETE_TALLY,
+    counts::DELETE_EMPTY_TALLY,
     tables::DELETE_HASHTAG,
     tables::DELETE_EXPIRY,
     tables::DELETE_NOTIFICATION,

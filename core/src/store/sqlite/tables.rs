@@ -13,10 +13,12 @@ use super::tags::{self, Tags};
 use super::{codec, place};
 use crate::social::{self, Address, References, read_follows};
 use crate::store::rules::{self, Tables, Version, shown_name};
-use crate::store::{
-    Cause, Changes, Counts, Entry, Known, Query, REQUESTS_KEPT, RequestKey, StoreError, words,
-};
+use crate::store::{Cause, Changes, Entry, Known, Query, REQUESTS_KEPT, RequestKey, StoreError, words};
 use crate::time::Millis;
+
+pub(super) mod counts;
+
+use counts::{Deltas, Link};
 
 const CONTEXT: &str = "storing an event";
 /// Changed queries that are told one by one; past it, everything may have changed.
@@ -41,33 +43,9 @@ pub(super) const DELETE_BODY: &str = "DELETE FROM body WHERE seq = ?1";
 pub(super) const INSERT_WORDS: &str = "INSERT INTO word (rowid, text) VALUES (?1, ?2)";
 /// A table without content is told what to forget.
 pub(super) const DELETE_WORDS: &str = "INSERT INTO word (word, rowid, text) VALUES ('delete', ?1, ?2)";
-pub(super) const INSERT_LINK: &str =
-    "INSERT OR IGNORE INTO link (target, type, who, seq) VALUES (?1, ?2, ?3, ?4)";
-pub(super) const DELETE_LINK: &str =
-    "DELETE FROM link WHERE target = ?1 AND type = ?2 AND who = ?3 AND seq = ?4";
 /// A range of the key of `link`; people by their key.
 pub(super) const REPOSTERS: &str = "SELECT p.key FROM link l CROSS JOIN person p ON p.no = l.who
     WHERE l.target = ?1 AND l.type = ?2 GROUP BY l.who LIMIT ?3";
-/// By the key of `link`.
-pub(super) const HAS_LINK: &str =
-    "SELECT EXISTS (SELECT 1 FROM link WHERE target = ?1 AND type = ?2 AND who = ?3)";
-/// By `event_by_id`.
-pub(super) const ADD_COUNTS: &str = "UPDATE event SET replies = replies + ?2, thread = thread + ?3,
-    reposts = reposts + ?4, quotes = quotes + ?5, reactions = reactions + ?6 WHERE substr(id, 1, 8) = ?1";
-pub(super) const SET_COUNTS: &str = "UPDATE event SET (replies, thread, reposts, quotes, reactions) =
-    (?2, ?3, ?4, ?5, ?6) WHERE seq = ?1";
-pub(super) const DELETE_TALLY: &str = "DELETE FROM tally WHERE target = ?1";
-/// What goes leaves its counts behind, unless another stands for the same bytes (see `event_by_id`).
-pub(super) const KEEP_COUNTS: &str =
-    "INSERT INTO tally SELECT substr(id, 1, 8), replies, thread, reposts, quotes, reactions FROM event e
-    WHERE seq = ?1 AND (replies OR thread OR reposts OR quotes OR reactions) AND NOT EXISTS
-    (SELECT 1 FROM event o WHERE substr(o.id, 1, 8) = substr(e.id, 1, 8) AND o.seq <> e.seq)";
-pub(super) const ADD_TALLY: &str = "INSERT INTO tally (target, replies, thread, reposts, quotes, reactions)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (target) DO UPDATE SET
-    replies = replies + excluded.replies, thread = thread + excluded.thread, reposts = reposts + excluded.reposts,
-    quotes = quotes + excluded.quotes, reactions = reactions + excluded.reactions";
-pub(super) const DELETE_EMPTY_TALLY: &str = "DELETE FROM tally WHERE target = ?1
-    AND replies = 0 AND thread = 0 AND reposts = 0 AND quotes = 0 AND reactions = 0";
 pub(super) const INSERT_HASHTAG: &str = "INSERT OR IGNORE INTO hashtag (tag, seq) VALUES (?1, ?2)";
 pub(super) const DELETE_HASHTAG: &str = "DELETE FROM hashtag WHERE tag = ?1 AND seq = ?2";
 pub(super) const INSERT_EXPIRY: &str = "INSERT OR IGNORE INTO expiry (at, seq) VALUES (?1, ?2)";
@@ -119,16 +97,6 @@ pub(super) const NOTE_REQUEST: &str = "INSERT OR REPLACE INTO request (key, even
 /// By `request_by_age`.
 pub(super) const FORGET_REQUESTS: &str = "DELETE FROM request WHERE at < ?1";
 
-/// What a note says about another event; the column of `link.type`, and of the tally.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    Reply = 1,
-    Thread = 2,
-    Repost = 3,
-    Quote = 4,
-    Reaction = 5,
-}
-
 /// How many rows and bytes more or fewer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Delta {
@@ -154,7 +122,7 @@ pub(super) struct Writer<'a> {
     /// What is added up and written once at the end: an author of ten notes, a note of a hundred reactions.
     used: HashMap<i64, Delta>,
     kinds: BTreeMap<u16, Delta>,
-    tallies: BTreeMap<[u8; 8], [i64; 5]>,
+    counts: Deltas,
     /// Written in ascending order: the index makes a part of itself of every step back.
     words: BTreeMap<i64, Words>,
     /// Of those who were met: what they use is written at the end, so it stays true.
@@ -170,7 +138,7 @@ impl<'a> Writer<'a> {
             changes: Changes::default(),
             used: HashMap::new(),
             kinds: BTreeMap::new(),
-            tallies: BTreeMap::new(),
+            counts: Deltas::new(),
             words: BTreeMap::new(),
             standings: RefCell::default(),
         }
@@ -186,22 +154,7 @@ impl<'a> Writer<'a> {
                 self.run(INSERT_WORDS, params![seq, text])?;
             }
         }
-        for (target, [replies, thread, reposts, quotes, reactions]) in std::mem::take(&mut self.tallies) {
-            if [replies, thread, reposts, quotes, reactions] == [0; 5] {
-                continue;
-            }
-            let params = params![target, replies, thread, reposts, quotes, reactions];
-            if self.run(ADD_COUNTS, params)? > 0 {
-                continue;
-            }
-            self.run(ADD_TALLY, params)?;
-            if [replies, thread, reposts, quotes, reactions]
-                .iter()
-                .any(|delta| *delta < 0)
-            {
-                self.run(DELETE_EMPTY_TALLY, [target])?;
-            }
-        }
+        self.write_counts()?;
         for (person, delta) in std::mem::take(&mut self.used) {
             let Delta {
                 notes,
@@ -266,31 +219,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Links by which an event is counted: type, target and whether people are counted instead of events.
-    fn links(event: &Event, references: &References) -> Vec<(Link, EventId, bool)> {
-        let mut links = Vec::new();
-        match event.kind {
-            Kind::TextNote => {
-                links.extend(references.parent.map(|parent| (Link::Reply, parent, false)));
-                links.extend(references.root.map(|root| (Link::Thread, root, false)));
-                links.extend(
-                    references
-                        .quotes
-                        .iter()
-                        .map(|quoted| (Link::Quote, *quoted, true)),
-                );
-            }
-            Kind::Repost | Kind::GenericRepost => {
-                links.extend(social::repost_target(event).map(|target| (Link::Repost, target.id, true)));
-            }
-            Kind::Reaction => {
-                links.extend(social::reaction_target(event).map(|target| (Link::Reaction, target.id, true)));
-            }
-            _ => {}
-        }
-        links
-    }
-
     fn index(
         &mut self,
         event: &Event,
@@ -298,14 +226,7 @@ impl<'a> Writer<'a> {
         seq: i64,
         author: i64,
     ) -> Result<(), StoreError> {
-        for (link, target, people) in Self::links(event, references) {
-            let (who, key) = (if people { author } else { 0 }, short(&target));
-            let counted = people && self.has_link(&key, link, who)?;
-            if self.run(INSERT_LINK, params![key, link as i64, who, seq])? > 0 && !counted {
-                self.count(key, link, 1);
-            }
-            self.link_changed(link, target);
-        }
+        self.link(event, references, seq, author)?;
         if event.kind == Kind::TextNote {
             for tag in &references.hashtags {
                 self.run(INSERT_HASHTAG, params![tag, seq])?;
@@ -326,15 +247,7 @@ impl<'a> Writer<'a> {
 
     fn unindex(&mut self, event: &Event, seq: i64, author: i64) -> Result<(), StoreError> {
         let references = References::of(event);
-        for (link, target, people) in Self::links(event, &references) {
-            let (who, key) = (if people { author } else { 0 }, short(&target));
-            if self.run(DELETE_LINK, params![key, link as i64, who, seq])? > 0
-                && !(people && self.has_link(&key, link, who)?)
-            {
-                self.count(key, link, -1);
-            }
-            self.link_changed(link, target);
-        }
+        self.unlink(event, &references, seq, author)?;
         if event.kind == Kind::TextNote {
             for tag in &references.hashtags {
                 self.run(DELETE_HASHTAG, params![tag, seq])?;
@@ -355,48 +268,6 @@ impl<'a> Writer<'a> {
             self.changed(Query::Notifications);
         }
         self.person_changed(event, author, false)
-    }
-
-    fn has_link(&self, target: &[u8; 8], link: Link, who: i64) -> Result<bool, StoreError> {
-        let found = self.get(HAS_LINK, params![target, link as i64, who], |row| row.get(0))?;
-        Ok(found.unwrap_or(false))
-    }
-
-    fn count(&mut self, target: [u8; 8], link: Link, by: i64) {
-        let column = match link {
-            Link::Reply => 0,
-            Link::Thread => 1,
-            Link::Repost => 2,
-            Link::Quote => 3,
-            Link::Reaction => 4,
-        };
-        self.tallies.entry(target).or_default()[column] += by;
-    }
-
-    /// What was counted before the event came, under the same bytes of its id.
-    fn take_tally(&self, event: &Event, seq: i64, counted: Counts) -> Result<(), StoreError> {
-        let Counts {
-            replies,
-            thread,
-            reposts,
-            quotes,
-            reactions,
-        } = counted;
-        if counted == Counts::default() {
-            return Ok(());
-        }
-        self.run(
-            SET_COUNTS,
-            params![seq, replies, thread, reposts, quotes, reactions],
-        )?;
-        self.run(DELETE_TALLY, [short(&event.id)]).map(drop)
-    }
-
-    fn link_changed(&mut self, link: Link, target: EventId) {
-        if matches!(link, Link::Thread | Link::Reply) {
-            self.changed(Query::Thread(target));
-        }
-        self.changed(Query::Counts(target));
     }
 
     pub(super) fn notify(
@@ -551,7 +422,7 @@ impl<'a> Writer<'a> {
     pub(super) fn remove(&mut self, stored: &Stored) -> Result<(), StoreError> {
         self.changes.removed.push(Entry::of(&stored.event));
         self.unindex(&stored.event, stored.seq, stored.author)?;
-        self.run(KEEP_COUNTS, [stored.seq])?;
+        self.keep_counts(stored.seq)?;
         self.run(DELETE_EVENT, [stored.seq])?;
         self.run(DELETE_BODY, [stored.seq])?;
         self.account(&stored.event, stored.author, stored.body_bytes, -1);
@@ -650,7 +521,7 @@ impl Tables for Writer<'_> {
             _ => 0,
         };
         let media = i64::from(event.kind == Kind::TextNote && !references.media.is_empty());
-        let counted = queries::counts(self.db, &event.id).context(CONTEXT)?;
+        let counted = self.counted(&event.id)?;
         let mut seq = None;
         for place in place::candidates(created_at, &event.id, self.people.salt) {
             let moved = (place::second_of(place) != created_at).then(|| seconds(created_at));
@@ -676,7 +547,7 @@ impl Tables for Writer<'_> {
                 damaged: false,
             });
         };
-        self.take_tally(event, seq, counted)?;
+        self.take_counts(&event.id, seq, counted)?;
         let data = codec::encode(event);
         self.run(INSERT_BODY, params![seq, data])?;
         self.index(event, &references, seq, author)?;

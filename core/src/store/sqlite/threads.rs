@@ -7,7 +7,7 @@ use super::SqliteStore;
 use super::error::Context;
 use super::pages::{MAX_LOOKED_AT, Muting, Walk, places};
 use super::queries::{self, number, short};
-use super::tables::Link;
+use super::tables::counts::Link;
 use crate::social::References;
 use crate::store::{Act, Ancestor, Cursor, MAX_ANCESTORS, Note, Page, Reactor, Reactors, StoreError, Thread};
 
