@@ -72,10 +72,6 @@ impl NativePeer {
             .arg(data)
             .args(["--signal", site.address(), "--name", name, "--stdin"])
             .args(options);
-        // Who is reached which way is the matter of `relay_only` and `browser_and_native`.
-        if !options.contains(&"--route") {
-            command.args(["--route", "any"]);
-        }
         let mut process = Process::start_piped(&format!("peer-{name}"), &mut command, site.folder())?;
         let input = process.child().stdin.take().context("standard input is a pipe")?;
         let stdout = process

@@ -13,7 +13,8 @@ async fn browser_and_native() -> Result<()> {
     let browser = Browser::open(&site, "browser").await?;
     browser.sign_up("Web").await?;
     // The native peer would be reached in any way; the browser is what keeps strangers from its address.
-    let mut native = NativePeer::start(&site, "native").await?;
+    let data = site.folder().join("peer-native");
+    let mut native = NativePeer::start_in(&site, "native", &data, &["--route", "any"]).await?;
     // One was written before they met, two after.
     native.post("from native").await?;
     browser.wait_for_note("from native").await?;

@@ -43,8 +43,11 @@ const ATTACKS: [Attack; 11] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_peer() -> Result<()> {
     let site = Site::start_without_web().await?;
-    let mut one = NativePeer::start(&site, "one").await?;
-    let mut two = NativePeer::start(&site, "two").await?;
+    // The hostile peer's bare channel hears nothing of a relayed link's end.
+    let direct = ["--route", "any"];
+    let folder = |name: &str| site.folder().join(name);
+    let mut one = NativePeer::start_in(&site, "one", &folder("one"), &direct).await?;
+    let mut two = NativePeer::start_in(&site, "two", &folder("two"), &direct).await?;
     one.post("before the attacks").await?;
     two.wait_for_note("before the attacks").await?;
     let victim = one.me().await?.context("an identity")?.key;

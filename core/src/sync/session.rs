@@ -33,6 +33,8 @@ const SEND_WINDOW: usize = crate::transport::SEND_BUFFER / 2;
 const MAX_CONTROL_BYTES: usize = 1024 * 1024;
 /// How long a peer may take to prove who it is.
 const GREETING_LIMIT: Duration = Duration::from_secs(15);
+/// How long the greeting waits for a sign that the peer has opened its end of the channel.
+const GREET_AFTER: Duration = Duration::from_secs(1);
 /// Ids of events that an honest peer may have and this one does not keep; past it the peer is not honest.
 const MAX_REFUSED: usize = 10_000;
 use gossip::Gossip;
@@ -103,6 +105,7 @@ pub struct Session {
     peer: SessionId,
     person: Option<PublicKey>,
     challenge: String,
+    has_greeted: bool,
     started: Millis,
     pulse: Pulse,
     ended: bool,
@@ -148,6 +151,7 @@ impl Session {
             peer,
             person: None,
             challenge,
+            has_greeted: false,
             started: now,
             pulse: Pulse::new(now),
             ended: false,
@@ -180,12 +184,21 @@ impl Session {
             events: VecDeque::new(),
             blobs: BlobSession::default(),
         };
-        session.say(&Message::Challenge(session.challenge.clone()));
-        session.say(&Message::Hello {
-            pack: true,
-            deflate: true,
-        });
+        // What arrives while the other side still opens its end may be lost there (the `rtc` crate, when it comes together
+        // with the end of the handshake). A ping may be; whoever is heard has opened it.
+        session.say_at_once(&Message::Ping(0));
         session
+    }
+
+    /// Asks for a proof, once.
+    fn greet(&mut self) {
+        if !std::mem::replace(&mut self.has_greeted, true) {
+            self.say(&Message::Challenge(self.challenge.clone()));
+            self.say(&Message::Hello {
+                pack: true,
+                deflate: true,
+            });
+        }
     }
 
     /// Whether the peer has proven who it is.
@@ -320,6 +333,7 @@ impl Session {
             return Ok(());
         }
         self.pulse.heard(env.now);
+        self.greet();
         if frame::is_packed(frame) {
             self.packed_frame(frame, env)?;
         } else {
@@ -393,6 +407,9 @@ impl Session {
         if self.ended {
             return Ok(());
         }
+        if now.since(self.started) >= GREET_AFTER {
+            self.greet();
+        }
         match self.pulse.tick(now) {
             Beat::Quiet => {}
             Beat::Ping => {
@@ -401,10 +418,12 @@ impl Session {
                 self.say_at_once(&Message::Ping(number));
             }
             Beat::Suspect => self.events.push_back(SessionEvent::Suspect),
-            Beat::Gone => self.end("the peer has gone silent"),
+            Beat::Gone => {
+                self.end("the peer has gone silent");
+                return Ok(());
+            }
         }
-        if self.ended {
-        } else if !(self.is_proven() && self.answered) && now.since(self.started) >= GREETING_LIMIT {
+        if !(self.is_proven() && self.answered) && now.since(self.started) >= GREETING_LIMIT {
             self.end("the peer did not prove who it is, or did not ask for a proof");
         } else if self.is_late(now) || self.gossip.is_late(now) {
             self.end("the peer did not answer");

@@ -13,6 +13,7 @@ use crate::social::{KINDS, deletion_event, note_event};
 use crate::store::{MemoryStore, Put, Scope, Store};
 use crate::time::Millis;
 
+mod greeting;
 mod wanting;
 mod wire;
 
