@@ -266,6 +266,8 @@ fuzz_target!(|script: Script| {
     let mut attacked = Attacked::new(&script);
     attacked.settle();
     if script.proves {
+        // It is asked for a proof once it is heard.
+        attacked.text(&Message::Ping(1).to_json());
         let proof = attacked.peer.proof(ME, START).to_json();
         attacked.text(&proof);
         assert!(attacked.session.is_proven());
