@@ -78,7 +78,7 @@ fn network() -> Network {
         signal: SignalState::Online,
         refused: None,
         peers,
-        misses_relay: false,
+        misses_relay: true,
     }
 }
 
