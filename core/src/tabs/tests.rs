@@ -167,6 +167,7 @@ impl World {
                 self.starting = None;
                 self.starts += 1;
                 let config = Config {
+                    servers: Vec::new(),
                     route: Some(Route::Any),
                     udp_relays_only: false,
                     verifiers: 0,
