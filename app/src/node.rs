@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use dioxus::prelude::*;
 use futures::StreamExt;
-use sazanami_core::node::api::{Change, Command, Network, Person, Reply, RequestError, Routes, Secret};
+use sazanami_core::node::api::{
+    Change, Command, Meeting, Network, Person, Reply, RequestError, Routes, Secret,
+};
 use sazanami_core::signaling::ServerUrl;
 use sazanami_core::social::Ring;
 use sazanami_core::store::{self, Cursor, Note, Page, Scope};
@@ -136,6 +138,18 @@ impl Node {
         self.done(Command::AddServer(url)).await
     }
 
+    pub(crate) async fn invite(&self) -> Result<(), RequestError> {
+        self.ask(Command::Invite, read_meeting).await.map(drop)
+    }
+
+    pub(crate) async fn meet(&self, text: String) -> Result<(), RequestError> {
+        self.ask(Command::Meet(text), read_meeting).await.map(drop)
+    }
+
+    pub(crate) async fn end_meeting(&self) -> Result<(), RequestError> {
+        self.done(Command::EndMeeting).await
+    }
+
     pub(crate) async fn remove_server(&self, url: ServerUrl) -> Result<(), RequestError> {
         self.done(Command::RemoveServer(url)).await
     }
@@ -143,6 +157,14 @@ impl Node {
     /// Every change from now on.
     pub(crate) fn changes(&self) -> futures::channel::mpsc::UnboundedReceiver<Change> {
         self.0.changes()
+    }
+}
+
+fn read_meeting(reply: Reply) -> Option<Meeting> {
+    if let Reply::Meeting(meeting) = reply {
+        Some(meeting)
+    } else {
+        None
     }
 }
 
@@ -265,6 +287,13 @@ pub(crate) fn use_routes() -> Query<Routes> {
         }
     };
     use_query(Command::Routes, read, |change| matches!(change, Change::Network))
+}
+
+/// The link that is made without a server.
+pub(crate) fn use_meeting() -> Query<Meeting> {
+    use_query(Command::Meeting, read_meeting, |change| {
+        matches!(change, Change::Meeting | Change::Network)
+    })
 }
 
 /// Whether the disk or the quota is full.

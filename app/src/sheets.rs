@@ -1,6 +1,7 @@
 //! What stands over the page.
 
 mod delete;
+mod meet;
 mod network;
 mod profile;
 mod save_key;
@@ -21,6 +22,7 @@ pub(crate) fn SheetLayer() -> Element {
     let (title, question) = match &sheet {
         Sheet::Profile(_) => (t!("profile-title"), false),
         Sheet::Network => (t!("network-title"), false),
+        Sheet::Meet => (t!("meet-title"), false),
         Sheet::Settings => (t!("settings-title"), false),
         Sheet::SaveKey => (t!("key-title"), false),
         Sheet::Delete(_) => (t!("delete-title"), true),
@@ -37,6 +39,9 @@ pub(crate) fn SheetLayer() -> Element {
                     },
                     Sheet::Network => rsx! {
                         network::NetworkSheet {}
+                    },
+                    Sheet::Meet => rsx! {
+                        meet::Meet {}
                     },
                     Sheet::Settings => rsx! {
                         settings::SettingsSheet {}

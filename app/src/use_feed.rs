@@ -132,7 +132,7 @@ pub(crate) fn use_feed(scope: Scope) -> FeedHandle {
                             reload |= queries.contains(&Query::Mutes);
                         }
                         Change::Everything => missed = true,
-                        Change::Network | Change::Blob(_) | Change::MediaFull => {}
+                        Change::Network | Change::Meeting | Change::Blob(_) | Change::MediaFull => {}
                     }
                 }
                 people.retain(|key| feed.peek().has_author(key));

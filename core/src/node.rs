@@ -9,6 +9,7 @@
 //! - `servers`: the signal servers in use
 //! - `server`: the connection to one of them
 //! - `introductions`: what peers tell each other through them to get connected
+//! - `by_hand`: links whose offer and answer people carry themselves
 //! - `upkeep`: the store's budgets and changes
 //! - `transfer`: exports and imports
 //! - `friends`: finding friends by topics that only both know
@@ -22,6 +23,7 @@
 //! - `media`: images and files
 
 pub mod api;
+mod by_hand;
 mod clients;
 mod friends;
 mod introductions;
@@ -57,6 +59,7 @@ use crate::sync::limits::{Authors, Scores};
 use crate::time::Millis;
 use crate::transport::{LinkId, Route, TransportCommand, TransportEvent};
 use api::{Change, FromNode, RequestError};
+use by_hand::ByHand;
 use clients::Clients;
 use friends::Friends;
 use introductions::Retired;
@@ -203,6 +206,7 @@ pub struct Node<S: Store> {
     mesh: Mesh,
     servers: Servers,
     routes: Routes,
+    by_hand: ByHand,
     sets: ReconcileSets,
     verifying: Verifying,
     authors: Authors,
@@ -255,6 +259,7 @@ impl<S: Store> Node<S> {
             mesh: Mesh::default(),
             servers: Servers::default(),
             routes: Routes::default(),
+            by_hand: ByHand::default(),
             sets: ReconcileSets::default(),
             verifying: Verifying::new(config.verifiers),
             config,
@@ -386,6 +391,7 @@ impl<S: Store> Node<S> {
         self.tend_clients(now);
         if self.me.is_some() {
             self.tend_servers(now);
+            self.tend_by_hand(now);
             self.tend_wants(now);
             self.tend_links(now);
             self.tend_store(now);

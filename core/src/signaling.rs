@@ -7,6 +7,7 @@
 //! [`ServerMessage::Welcome`], then joins, relays and pings. Messages are JSON text frames.
 
 pub mod introduction;
+pub mod invitation;
 mod server_url;
 
 use nostr::prelude::{Event, EventBuilder, FinalizeEvent, Keys, Kind, PublicKey, Tag};

@@ -8,6 +8,7 @@
 //! One conformance suite (`conformance`, feature `conformance`) runs on every implementation.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub const SEND_BUFFER: usize = 256 * 1024;
 /// Seconds a link may take from [`Transport::connect`] to [`TransportEvent::Opened`] before the transport closes it
 /// with [`CloseReason::Timeout`].
 pub const CONNECT_TIMEOUT_SECS: u64 = 30;
+/// The same where people carry the signals.
+pub const BY_HAND_TIMEOUT_SECS: u64 = 600;
 
 /// One attempt at a connection with one peer. Never reused within a node's life, so that a late event of a dead
 /// attempt cannot be taken for one of its successor.
@@ -59,8 +62,22 @@ pub struct ConnectOptions {
     pub offer: bool,
     /// Which candidates may be used.
     pub route: Route,
+    /// People carry the signals: opening may take [`BY_HAND_TIMEOUT_SECS`], and connectivity checks that fail meanwhile
+    /// mean nothing, since the other side may not know of this one yet.
+    pub by_hand: bool,
     /// STUN and TURN servers with their credentials.
     pub ice_servers: Vec<IceServer>,
+}
+
+impl ConnectOptions {
+    /// How long opening may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(if self.by_hand {
+            BY_HAND_TIMEOUT_SECS
+        } else {
+            CONNECT_TIMEOUT_SECS
+        })
+    }
 }
 
 /// Whether a link goes straight to the peer or through a TURN server.
@@ -99,7 +116,7 @@ pub enum CloseReason {
     Local,
     /// The other side closed it.
     Remote,
-    /// No connection within [`CONNECT_TIMEOUT_SECS`].
+    /// No connection within [`ConnectOptions::timeout`].
     Timeout,
     /// The connection broke or could not be made.
     Failed(String),

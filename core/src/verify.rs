@@ -117,6 +117,14 @@ impl Verifier {
     }
 }
 
+/// Whether a key has signed these 32 bytes (BIP-340).
+pub(crate) fn has_signed(key: &PublicKey, digest: &[u8; 32], signature: [u8; 64]) -> bool {
+    key.xonly().is_ok_and(|key| {
+        let signature = Signature::from_byte_array(signature);
+        CONTEXT.verify_schnorr(&signature, digest, &key).is_ok()
+    })
+}
+
 /// Events for [`Verifier::verify_encoded`].
 pub fn encode<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -34,6 +34,7 @@ fn run(future: impl Future<Output = ()>) {
 fn memory_keeps_the_contract() {
     let hub = MemoryHub::new();
     let options = |polite, offer| ConnectOptions {
+        by_hand: false,
         polite,
         offer,
         route: Route::Any,

@@ -12,6 +12,7 @@ async fn webrtc_keeps_the_contract() {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();
     let options = |polite, offer| ConnectOptions {
+        by_hand: false,
         polite,
         offer,
         route: Route::Any,

@@ -75,6 +75,7 @@ fn check_private(signal: &PeerSignal) {
 async fn relayed_links_hide_the_address() {
     let (server, ice) = turn_server().await;
     let options = |polite| ConnectOptions {
+        by_hand: false,
         polite,
         offer: !polite,
         route: Route::RelayOnly,

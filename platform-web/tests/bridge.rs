@@ -5,13 +5,14 @@
 use sazanami_core::Keys;
 use sazanami_core::mesh::LinkBudget;
 use sazanami_core::node::api::{
-    Change, Command, FromNode, Network, Peer, PeerState, Person, Reply, Request, RequestError, RingRoute,
-    Routes, Secret, SignalState,
+    Change, Command, FromNode, Meeting, Network, Peer, PeerState, Person, Reply, Request, RequestError,
+    RingRoute, Routes, Secret, ServerInfo, ServerOrigin, SignalState,
 };
 use sazanami_core::node::{Input, Output, ServerId, SignalCommand, SignalEvent};
-use sazanami_core::signaling::{IceServer, IceServers, PeerSignal, SessionId};
+use sazanami_core::signaling::{ErrorCode, IceServer, IceServers, PeerSignal, ServerUrl, SessionId};
 use sazanami_core::social::{Ring, TextError};
 use sazanami_core::store::{Cursor, Note, Page, RequestKey, Scope};
+use sazanami_core::time::Millis;
 use sazanami_core::transport::{
     CloseReason, ConnectOptions, LinkId, MAX_FRAME, Path, PathKind, Route, TransportCommand, TransportEvent,
 };
@@ -20,6 +21,10 @@ use sazanami_web::bridge::{self, FromVerifier, FromWorker, Message, State, ToVer
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
+
+fn url() -> ServerUrl {
+    "https://sazanami.example".parse().unwrap()
+}
 
 fn id() -> EventId {
     EventId::from_byte_array([7; 32])
@@ -266,6 +271,7 @@ fn from_the_worker() {
     let link = LinkId(1);
     for route in [Route::Any, Route::RelayOnly] {
         let options = ConnectOptions {
+            by_hand: false,
             polite: true,
             offer: false,
             route,
@@ -339,6 +345,10 @@ fn every_answer() {
             }],
             peers: vec![peer],
             misses_relay: true,
+        }),
+        Reply::Meeting(Meeting::Invitation {
+            text: "sazanami-invite-1:x".into(),
+            expires: Millis(u64::MAX),
         }),
         Reply::Routes(Routes {
             rings: vec![RingRoute {

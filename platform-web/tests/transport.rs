@@ -21,6 +21,7 @@ wasm_bindgen_test_configure!(run_in_browser);
 
 fn options(polite: bool, offer: bool) -> ConnectOptions {
     ConnectOptions {
+        by_hand: false,
         polite,
         offer,
         route: Route::Any,

@@ -10,6 +10,8 @@ use crate::node::use_node;
 use crate::state::use_ui;
 use crate::words;
 
+const FIELD: &str = "add-server";
+
 /// Each with its state; those that the app was not started with can be given up.
 #[component]
 pub(crate) fn ServerList() -> Element {
@@ -125,12 +127,12 @@ fn AddServer(failure: Signal<Option<RequestError>>, field: Signal<Option<Rc<Moun
         });
     };
     rsx! {
-        form { class: "server-add", novalidate: true, onsubmit,
-            label { class: "field-label", r#for: "add-server", {t!("servers-add-label")} }
+        form { class: "server-add", id: "{FIELD}-form", novalidate: true, onsubmit,
+            label { class: "field-label", r#for: FIELD, {t!("servers-add-label")} }
             div { class: "server-add-row",
                 input {
                     class: "field",
-                    id: "add-server",
+                    id: FIELD,
                     r#type: "url",
                     inputmode: "url",
                     autocomplete: "off",

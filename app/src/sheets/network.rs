@@ -3,10 +3,15 @@
 use dioxus::prelude::*;
 
 use crate::components::{PeerList, ServerList};
+use crate::state::{Sheet, use_ui};
+
+/// The button that opens the other sheet.
+const MEET: &str = "meet-open";
 
 /// The sheet's content.
 #[component]
 pub(crate) fn NetworkSheet() -> Element {
+    let ui = use_ui();
     rsx! {
         p { class: "sheet-lead", {t!("network-text")} }
         PeerList {}
@@ -17,5 +22,15 @@ pub(crate) fn NetworkSheet() -> Element {
             dd { {t!("path-relayed-text")} }
         }
         ServerList {}
+        p { class: "sheet-text", {t!("meet-open-text")} }
+        div { class: "button-row",
+            button {
+                class: "button",
+                r#type: "button",
+                id: MEET,
+                onclick: move |_| ui.sheets.open(Sheet::Meet, None),
+                {t!("meet-title")}
+            }
+        }
     }
 }

@@ -13,8 +13,10 @@ use sazanami_core::store::Note;
 pub(crate) enum Sheet {
     /// A person, with their notes.
     Profile(PublicKey),
-    /// Peers and server.
+    /// Peers and servers.
     Network,
+    /// Connecting without a server.
+    Meet,
     /// Language and theme.
     Settings,
     /// Show and save the secret key.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use sazanami_app::{STYLES, SessionState};
 use sazanami_core::Keys;
-use sazanami_core::node::api::{Network, Peer, PeerState, ServerInfo, ServerOrigin, SignalState};
+use sazanami_core::node::api::{Meeting, Network, Peer, PeerState, ServerInfo, ServerOrigin, SignalState};
 use sazanami_core::signaling::SessionId;
 use sazanami_core::store::RECOVERED;
+use sazanami_core::time::Millis;
 use sazanami_core::transport::{PathKind, Route};
 
 use crate::world::{World, note, person};
@@ -81,6 +82,27 @@ fn network() -> Network {
         peers,
         misses_relay: true,
     }
+}
+
+fn meetings() -> [(&'static str, Option<Meeting>); 4] {
+    // As long as a real one.
+    let text = "sazanami-invite-1:".to_owned() + &"q0zX7".repeat(190);
+    let expires = Millis(0);
+    [
+        ("meet", None),
+        (
+            "meet-invitation",
+            Some(Meeting::Invitation {
+                text: text.clone(),
+                expires,
+            }),
+        ),
+        ("meet-reply", Some(Meeting::Reply { text, expires })),
+        (
+            "meet-connected",
+            Some(Meeting::Connected(Some(person(1, None).key))),
+        ),
+    ]
 }
 
 fn servers() -> Vec<ServerInfo> {
@@ -185,6 +207,14 @@ fn every_screen_can_be_looked_at() {
         write("timeline", language, &world);
         world.click(("data-state", "connected"));
         write("network", language, &world);
+
+        for (name, meeting) in meetings() {
+            let mut world = full(language);
+            world.node.meeting = meeting;
+            world.click(("data-state", "connected"));
+            world.click(("id", "meet-open"));
+            write(name, language, &world);
+        }
 
         let mut world = filled(language);
         world.node.storage.full = true;

@@ -3,5 +3,6 @@
 
 mod gallery;
 mod home;
+mod network;
 mod start;
 mod world;

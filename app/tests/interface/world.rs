@@ -17,8 +17,8 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::future::LocalBoxFuture;
 use sazanami_app::{App, Backend, Host, NodePort, SessionState};
 use sazanami_core::node::api::{
-    Change, Command, FromNode, Network, Person, Reply, Request, RequestError, RingRoute, Routes, Secret,
-    ServerInfo, ServerOrigin, SignalState,
+    Change, Command, FromNode, Meeting, Network, Person, Reply, Request, RequestError, RingRoute, Routes,
+    Secret, ServerInfo, ServerOrigin, SignalState,
 };
 use sazanami_core::signaling::ServerUrl;
 use sazanami_core::social::Ring;
@@ -118,6 +118,7 @@ pub(crate) struct Node {
     pub(crate) network: Network,
     /// Chosen ways, the last one last.
     pub(crate) routes: Vec<(Ring, Route)>,
+    pub(crate) meeting: Option<Meeting>,
     pub(crate) storage: StorageReport,
     pub(crate) settings: BTreeMap<String, String>,
     /// Commands that fail, by their beginning in debug form.
@@ -201,6 +202,14 @@ impl Node {
             }
             Command::SetRoute { ring, route } => {
                 self.routes.push((ring, route));
+                Reply::Done
+            }
+            Command::Invite | Command::Meeting => {
+                Reply::Meeting(self.meeting.clone().unwrap_or(Meeting::None))
+            }
+            Command::Meet(_) => return Err(RequestError::NotAnInvitation),
+            Command::EndMeeting => {
+                self.meeting = None;
                 Reply::Done
             }
             Command::AddServer(url) => match ServerUrl::typed(&url) {

@@ -12,6 +12,7 @@ use crate::store::{
     Act, Budget, Cause, Cursor, FoundPerson, Note, Notifications, Page, Query, Reactors, RequestKey, Scope,
     StorageReport, Thread,
 };
+use crate::time::Millis;
 use crate::transport::{PathKind, Route};
 
 /// A numbered request; the answer carries the same number.
@@ -205,6 +206,15 @@ pub enum Command {
     AddServer(String),
     /// Do not use a signal server any more that was added or recommended. [`Reply::Done`].
     RemoveServer(ServerUrl),
+    /// Make a text with which somebody can connect to this device without any server. [`Reply::Meeting`], and later
+    /// [`Change::Meeting`].
+    Invite,
+    /// Use a text that somebody gave: their invitation, or their reply to this device's. [`Reply::Meeting`].
+    Meet(String),
+    /// How far that is. [`Reply::Meeting`].
+    Meeting,
+    /// Give up what is not connected yet. [`Reply::Done`].
+    EndMeeting,
     /// Which way to people of each ring. [`Reply::Routes`].
     Routes,
     /// Choose the way to people of a ring, from now on: links that break the choice end, and are made anew. Kept; a node
@@ -278,6 +288,8 @@ pub enum Reply {
     Importing(Importing),
     /// The network.
     Network(Network),
+    /// A link that is made without a server.
+    Meeting(Meeting),
     /// Which way to people of each ring.
     Routes(Routes),
     /// The name of what was kept.
@@ -316,6 +328,21 @@ pub enum RequestError {
     /// As many signal servers as can be used are used.
     #[error("no more servers can be used at once")]
     TooManyServers,
+    /// Neither an invitation nor a reply, or not all of it.
+    #[error("this is no invitation and no reply, or not all of it")]
+    NotAnInvitation,
+    /// Altered, a reply to somebody else's invitation, or to one that is not open any more.
+    #[error("this is meant for another device or for an earlier invitation, or was altered")]
+    NotForThisDevice,
+    /// Too late.
+    #[error("this has expired: make a new one")]
+    InvitationExpired,
+    /// One's own text.
+    #[error("this is this device's own invitation: somebody else is to use it")]
+    OwnInvitation,
+    /// There is a link already.
+    #[error("this device is connected already")]
+    AlreadyConnected,
     /// What is replied to, quoted, reposted or reacted to is not stored here.
     #[error("this note is not here")]
     NotHere,
@@ -510,6 +537,35 @@ pub struct Network {
     pub misses_relay: bool,
 }
 
+/// A link that is made without a server, by texts that people give each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Meeting {
+    /// None is being made.
+    None,
+    /// The text is being made; it takes some seconds.
+    Preparing,
+    /// To be given to somebody, who gives back a reply.
+    Invitation {
+        /// The text, small enough for a QR code.
+        text: String,
+        /// Until when it can be used, by this device's clock.
+        expires: Millis,
+    },
+    /// To be given back to the one who invited; the link opens once they use it.
+    Reply {
+        /// The text, small enough for a QR code.
+        text: String,
+        /// Until when it can be used, by this device's clock.
+        expires: Millis,
+    },
+    /// Everything is said.
+    Connecting,
+    /// Connected, and with whom.
+    Connected(Option<PublicKey>),
+    /// No way was found, or the link has ended.
+    Failed,
+}
+
 /// The way to people of one ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingRoute {
@@ -545,6 +601,8 @@ pub enum Change {
     Network,
     /// Answers to these queries are other ones now.
     Queries(Vec<Query>),
+    /// A link that is made without a server is at another point.
+    Meeting,
     /// A picture or file has come, or is given up.
     Blob(BlobId),
     /// There is no room for others' pictures.

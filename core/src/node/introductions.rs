@@ -224,6 +224,9 @@ impl<S: Store> Node<S> {
     }
 
     pub(super) fn introduce(&mut self, id: LinkId, signal: PeerSignal, now: Millis) {
+        if self.takes_by_hand(id, &signal, now) {
+            return;
+        }
         let (own, links) = (self.session_id(), self.links.len().saturating_sub(1));
         let now = self.network_time(now);
         let Some(signal) = self.tellable(id, signal) else {

@@ -21,11 +21,15 @@ use crate::sync::limits::Offence;
 use crate::sync::{Env, Session, SessionEvent};
 use crate::time::Millis;
 use crate::transport::{
-    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, TransportCommand, TransportEvent,
+    BY_HAND_TIMEOUT_SECS, CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, LinkId, Path, TransportCommand,
+    TransportEvent,
 };
 
 /// How long an attempt may take; a little more than the transport gives itself.
 const CONNECT_LIMIT: Duration = Duration::from_secs(CONNECT_TIMEOUT_SECS + 10);
+
+/// The same where people carry the signals.
+const BY_HAND_LIMIT: Duration = Duration::from_secs(BY_HAND_TIMEOUT_SECS + 10);
 
 /// A link that has held for so long is worth coming back to at once; one that opens and breaks is not.
 const HELD: Duration = Duration::from_secs(30);
@@ -38,6 +42,8 @@ pub(super) struct Link {
     pub(super) attempt: u64,
     /// The other side made it.
     pub(super) incoming: bool,
+    /// People carry its signals.
+    pub(super) by_hand: bool,
     pub(super) remote_attempt: Option<u64>,
     /// Of the newest introduction of that attempt, by the other side's clock.
     pub(super) remote_expires: Millis,
@@ -81,7 +87,14 @@ impl Link {
 
 impl<S: Store> Node<S> {
     pub(super) fn tend_links(&mut self, now: Millis) {
-        let late = |link: &Link| link.session.is_none() && now.since(link.since) >= CONNECT_LIMIT;
+        let late = |link: &Link| {
+            let limit = if link.by_hand {
+                BY_HAND_LIMIT
+            } else {
+                CONNECT_LIMIT
+            };
+            link.session.is_none() && now.since(link.since) >= limit
+        };
         let late: Vec<LinkId> = self
             .links
             .iter()
@@ -128,19 +141,42 @@ impl<S: Store> Node<S> {
         offer: bool,
         now: Millis,
     ) -> LinkId {
-        let id = LinkId(self.next_link);
-        self.next_link += 1;
+        let (id, attempt) = (self.fresh_link(), self.rng.random());
         let options = ConnectOptions {
             polite: self.is_polite_to(peer),
             offer,
             route: telling.route,
+            by_hand: false,
             ice_servers: self.ice().unwrap_or_default().to_vec(),
         };
+        self.insert_link(id, peer, attempt, telling, !offer, now);
+        self.outputs
+            .push_back(Output::Transport(TransportCommand::Connect { link: id, options }));
+        id
+    }
+
+    pub(super) fn fresh_link(&mut self) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        id
+    }
+
+    /// Notes a link that is being made.
+    pub(super) fn insert_link(
+        &mut self,
+        id: LinkId,
+        peer: SessionId,
+        attempt: u64,
+        telling: Telling,
+        incoming: bool,
+        now: Millis,
+    ) {
         let link = Link {
             peer,
             person: None,
-            attempt: self.rng.random(),
-            incoming: !offer,
+            attempt,
+            incoming,
+            by_hand: false,
             remote_attempt: None,
             remote_expires: Millis::default(),
             sent: 0,
@@ -157,10 +193,7 @@ impl<S: Store> Node<S> {
         };
         self.links.insert(id, link);
         self.by_session.insert(peer, id);
-        self.outputs
-            .push_back(Output::Transport(TransportCommand::Connect { link: id, options }));
         self.network_changed = true;
-        id
     }
 
     /// Which side gives way when both offer at once: the smaller key, whoever began.
@@ -241,6 +274,7 @@ impl<S: Store> Node<S> {
                     tracing::debug!(%link, reason, "link failed");
                 }
                 self.drop_link(link, now, false);
+                self.closed_by_hand(link);
             }
         }
     }
@@ -516,6 +550,7 @@ impl<S: Store> Node<S> {
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.drop_link(id, now, true);
         }
+        self.end_meeting(now);
         self.friends.forget();
         self.change(Change::Me);
         self.tick(now);

@@ -248,6 +248,13 @@ impl<S: Store> Node<S> {
                 self.remove_server(&url, now)?;
                 Reply::Done
             }
+            Command::Invite => Reply::Meeting(self.invite(now)?),
+            Command::Meet(text) => Reply::Meeting(self.meet(&text, now)?),
+            Command::Meeting => Reply::Meeting(self.meeting()),
+            Command::EndMeeting => {
+                self.end_meeting(now);
+                Reply::Done
+            }
             Command::Routes => Reply::Routes(self.chosen_routes()),
             Command::SetRoute { ring, route } => {
                 self.set_route(ring, route, now)?;

@@ -61,6 +61,16 @@ pub(super) struct Telling {
     kept_back: Option<Vec<PeerSignal>>,
 }
 
+impl Telling {
+    /// All that a route allows: the person has chosen to tell it.
+    pub(super) fn all(route: Route) -> Self {
+        Self {
+            route,
+            kept_back: None,
+        }
+    }
+}
+
 impl<S: Store> Node<S> {
     /// The way to people of a ring.
     fn route_to_ring(&self, ring: Ring) -> Route {
@@ -121,7 +131,7 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return false;
         };
-        if link.telling.route == Route::Any && wanted == Route::RelayOnly {
+        if link.telling.route == Route::Any && wanted == Route::RelayOnly && !link.by_hand {
             return false;
         }
         for signal in link.telling.kept_back.take().unwrap_or_default() {
@@ -216,7 +226,7 @@ impl<S: Store> Node<S> {
                     Some(person) => self.route_to(person),
                     None => self.route_to_ring(self.mesh.supposed_ring(&link.peer)),
                 };
-                wanted != link.telling.route
+                wanted != link.telling.route && !link.by_hand
             })
             .map(|(id, _)| *id)
             .collect();

@@ -6,8 +6,7 @@ use std::time::Duration;
 use sazanami_core::negotiation::{Action, Input, Negotiation};
 use sazanami_core::signaling::{IceServer, PeerSignal};
 use sazanami_core::transport::{
-    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, IceState, LinkId, Path, PathKind, TransportEvent,
-    candidates,
+    CloseReason, ConnectOptions, IceState, LinkId, Path, PathKind, TransportEvent, candidates,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,7 +41,8 @@ pub(super) async fn run(
                 peer,
                 report: report.clone(),
                 opened: false,
-                deadline: Some(Instant::now() + Duration::from_secs(CONNECT_TIMEOUT_SECS)),
+                by_hand: options.by_hand,
+                deadline: Some(Instant::now() + options.timeout()),
                 ice: None,
                 path: None,
                 relays: Vec::new(),
@@ -72,6 +72,8 @@ struct Link {
     peer: Peer,
     report: mpsc::Sender<TransportEvent>,
     opened: bool,
+    /// People carry the signals.
+    by_hand: bool,
     /// When it must be connected.
     deadline: Option<Instant>,
     /// What was told last of how the checks go.
@@ -191,6 +193,7 @@ impl Link {
     async fn take_ice(&mut self, state: RTCIceConnectionState) -> Result<(), CloseReason> {
         tracing::debug!(id = %self.id, ?state, "ICE");
         let state = match state {
+            RTCIceConnectionState::Failed if !self.opened && self.by_hand => return Ok(()),
             RTCIceConnectionState::Failed if !self.opened => {
                 return Err(failed("no way to the peer was found"));
             }

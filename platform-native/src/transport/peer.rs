@@ -1,6 +1,7 @@
 //! Builds a peer connection with its one data channel, and carries out what the negotiation asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
 use sazanami_core::negotiation::{Action, Outcome};
@@ -36,6 +37,9 @@ pub(super) struct Peer {
     pub(super) events: mpsc::Receiver<PeerEvent>,
     route: Route,
 }
+
+/// Between two connectivity checks of a pair where people carry the signals.
+const PATIENT_CHECKS: Duration = Duration::from_millis(500);
 
 struct Handler {
     route: Route,
@@ -88,11 +92,17 @@ impl Peer {
 
     async fn with_mdns(options: &ConnectOptions, mdns: MulticastDnsMode) -> Result<Self> {
         let configuration = configuration(&options.ice_servers, options.route);
-        let settings = SettingEngineBuilder::new()
+        let mut settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
             .with_multicast_dns_mode(mdns)
-            .with_discard_local_candidates_during_ice_restart(true)
-            .build();
+            .with_discard_local_candidates_during_ice_restart(true);
+        if options.by_hand {
+            // The other side may answer in minutes: neither the whole nor any pair of candidates is given up before.
+            settings = settings
+                .with_ice_timeouts(None, Some(options.timeout()), None)
+                .with_ice_connection_attempts(Some(PATIENT_CHECKS), Some(u16::MAX));
+        }
+        let settings = settings.build();
         let (sender, events) = mpsc::channel(MAX_PEER_EVENTS);
         let connection: Arc<dyn PeerConnection> = Arc::new(
             PeerConnectionBuilder::new()
@@ -243,6 +253,7 @@ mod tests {
         async fn new(polite: bool) -> Self {
             let ice_servers = Vec::new();
             let options = ConnectOptions {
+                by_hand: false,
                 polite,
                 offer: !polite,
                 route: Route::Any,

@@ -11,9 +11,7 @@ use futures::{StreamExt, select};
 use gloo_timers::future::sleep;
 use sazanami_core::negotiation::{Action, Input, Negotiation, Outcome};
 use sazanami_core::signaling::PeerSignal;
-use sazanami_core::transport::{
-    CONNECT_TIMEOUT_SECS, CloseReason, ConnectOptions, IceState, LinkId, Path, TransportEvent,
-};
+use sazanami_core::transport::{CloseReason, ConnectOptions, IceState, LinkId, Path, TransportEvent};
 use web_sys::RtcPeerConnectionState;
 
 use super::connection::{Connection, Happening};
@@ -81,10 +79,7 @@ struct Link {
 
 impl Link {
     async fn live(mut self, mut inbox: mpsc::UnboundedReceiver<Happening>) -> CloseReason {
-        self.after(
-            Duration::from_secs(CONNECT_TIMEOUT_SECS),
-            Happening::ConnectTimeout,
-        );
+        self.after(self.options.timeout(), Happening::ConnectTimeout);
         if self.options.offer {
             self.negotiation.handle(Input::Needed);
         }
@@ -186,6 +181,7 @@ impl Link {
     fn connection_changed(&mut self, state: RtcPeerConnectionState) -> Option<CloseReason> {
         let state = match state {
             RtcPeerConnectionState::Closed => return Some(CloseReason::Remote),
+            RtcPeerConnectionState::Failed if !self.opened && self.options.by_hand => return None,
             RtcPeerConnectionState::Failed if !self.opened => {
                 return Some(CloseReason::Failed("no way to the peer was found".to_owned()));
             }
