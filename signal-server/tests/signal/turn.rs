@@ -366,6 +366,7 @@ async fn the_urls_carry_the_public_host_or_the_one_asked_for() {
 fn embedded() -> IceConfig {
     IceConfig::Embedded {
         port: 0,
+        tcp_port: Some(0),
         relay_ports: IceConfig::RELAY_PORTS,
     }
 }
