@@ -145,7 +145,14 @@ impl Transport for WebRtcTransport {
                 waiting: 0,
             },
         );
-        let task = link::run(id, options, self.ways.clone(), incoming, outgoing, self.report.clone());
+        let task = link::run(
+            id,
+            options,
+            self.ways.clone(),
+            incoming,
+            outgoing,
+            self.report.clone(),
+        );
         self.tasks.spawn_on(task, &self.runtime);
     }
 

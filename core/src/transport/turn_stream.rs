@@ -136,7 +136,12 @@ mod tests {
 
     fn channel(number: u16, data: &[u8]) -> Vec<u8> {
         let length = u16::try_from(data.len()).unwrap();
-        [&(0x4000 | number & 0x3FFF).to_be_bytes()[..], &length.to_be_bytes(), data].concat()
+        [
+            &(0x4000 | number & 0x3FFF).to_be_bytes()[..],
+            &length.to_be_bytes(),
+            data,
+        ]
+        .concat()
     }
 
     fn message() -> impl Strategy<Value = Vec<u8>> {
@@ -208,9 +213,19 @@ mod tests {
         assert_eq!(first(&[]), Ok(None));
         assert_eq!(first(&[0x40, 0, 0]), Ok(None));
         assert_eq!(first(&[0x40, 0, 0, 0]), Ok(Some(4)));
-        assert_eq!(first(&[0x40, 0, 0, 1, 9, 0, 0]), Ok(None), "the padding is to come");
-        assert_eq!(first(&[0x7F, 0xFF, 0xFF, 0xFF]), Err(TurnStreamError::TooLarge(65_539)));
-        assert_eq!(first(&[0, 1, 0xFF, 0xFC]), Err(TurnStreamError::TooLarge(MAX_TURN_MESSAGE)));
+        assert_eq!(
+            first(&[0x40, 0, 0, 1, 9, 0, 0]),
+            Ok(None),
+            "the padding is to come"
+        );
+        assert_eq!(
+            first(&[0x7F, 0xFF, 0xFF, 0xFF]),
+            Err(TurnStreamError::TooLarge(65_539))
+        );
+        assert_eq!(
+            first(&[0, 1, 0xFF, 0xFC]),
+            Err(TurnStreamError::TooLarge(MAX_TURN_MESSAGE))
+        );
         for bad in [
             // TLS, HTTP, and lengths and cookies that no STUN message has.
             &[0x80][..],
@@ -221,7 +236,10 @@ mod tests {
             &[0x16, 3, 1, 0, 200, 1],
         ] {
             let error = first(bad).unwrap_err();
-            assert!(matches!(error, TurnStreamError::Unknown | TurnStreamError::TooLarge(_)), "{bad:?}");
+            assert!(
+                matches!(error, TurnStreamError::Unknown | TurnStreamError::TooLarge(_)),
+                "{bad:?}"
+            );
         }
     }
 
@@ -231,7 +249,12 @@ mod tests {
         assert_eq!(onto_turn_stream(&[0x40, 0, 0, 1, 9, 0, 0, 0]).unwrap().len(), 8);
         let mut longer = stun(1, &[0; 4]);
         longer.push(0);
-        for bad in [&[][..], &[0x40, 0, 0, 5, 1], &longer, &[0x40, 0, 0, 1, 9, 0, 0, 0, 0]] {
+        for bad in [
+            &[][..],
+            &[0x40, 0, 0, 5, 1],
+            &longer,
+            &[0x40, 0, 0, 1, 9, 0, 0, 0, 0],
+        ] {
             assert!(onto_turn_stream(bad).is_err(), "{bad:?}");
         }
     }

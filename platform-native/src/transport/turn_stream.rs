@@ -92,7 +92,12 @@ impl TurnStreams {
     /// The servers as the crate understands them, from now on. A server keeps the address that stands for it.
     pub(super) fn servers(&self, ice_servers: &[IceServer]) -> Vec<RTCIceServer> {
         let targets = |server: &IceServer| -> Vec<Target> {
-            server.urls.iter().filter_map(|url| Target::parse(url)).take(server::MAX_TARGETS).collect()
+            server
+                .urls
+                .iter()
+                .filter_map(|url| Target::parse(url))
+                .take(server::MAX_TARGETS)
+                .collect()
         };
         let wanted: Vec<_> = ice_servers.iter().map(targets).collect();
         let mut slots = self.slots();

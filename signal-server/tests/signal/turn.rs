@@ -82,7 +82,8 @@ async fn the_credentials_from_turn_make_a_relay_that_carries_both_ways() {
         credential: None,
     };
     assert_eq!(stun, &plain);
-    assert_eq!(turn.urls, [format!("turn:127.0.0.1:{port}?transport=udp")]);
+    let url = |by: &str| format!("turn:127.0.0.1:{port}?transport={by}");
+    assert_eq!(turn.urls, [url("udp"), url("tcp")]);
     assert!(answer.ttl > 60);
 
     let (username, password) = credentials(&server).await;

@@ -49,7 +49,11 @@ impl Target {
             Some(v6) => {
                 let (host, rest) = v6.split_once(']')?;
                 host.parse::<std::net::Ipv6Addr>().ok()?;
-                (host, rest.strip_prefix(':').map_or(Some(default), |port| port.parse().ok())?)
+                (
+                    host,
+                    rest.strip_prefix(':')
+                        .map_or(Some(default), |port| port.parse().ok())?,
+                )
             }
             None => match server.split_once(':') {
                 Some((host, port)) => (host, port.parse().ok()?),
@@ -127,10 +131,19 @@ mod tests {
     fn turn_over_streams_is_known_by_its_url() {
         let parse = |url: &str| Target::parse(url).map(|it| (it.tls, it.host, it.port));
         let is = |tls, host: &str, port| Some((tls, host.to_owned(), port));
-        assert_eq!(parse("turn:a.example?transport=tcp"), is(false, "a.example", 3478));
-        assert_eq!(parse("turn:a.example:80?transport=tcp"), is(false, "a.example", 80));
+        assert_eq!(
+            parse("turn:a.example?transport=tcp"),
+            is(false, "a.example", 3478)
+        );
+        assert_eq!(
+            parse("turn:a.example:80?transport=tcp"),
+            is(false, "a.example", 80)
+        );
         assert_eq!(parse("turns:a.example"), is(true, "a.example", 5349));
-        assert_eq!(parse("turns:[2001:db8::1]:443?transport=tcp"), is(true, "2001:db8::1", 443));
+        assert_eq!(
+            parse("turns:[2001:db8::1]:443?transport=tcp"),
+            is(true, "2001:db8::1", 443)
+        );
         assert_eq!(parse("turns:[2001:db8::1]"), is(true, "2001:db8::1", 5349));
         for other in [
             "turn:a.example",

@@ -84,7 +84,9 @@ impl AsyncUdpSocket for Socket {
                 return Poll::Ready(Err(io::ErrorKind::AddrNotAvailable.into()));
             }
             let size = transmit.segment_size.unwrap_or(contents.len()).max(1);
-            let sent = contents.chunks(size).try_for_each(|message| self.send(transmit.destination, message));
+            let sent = contents
+                .chunks(size)
+                .try_for_each(|message| self.send(transmit.destination, message));
             return Poll::Ready(sent.map(|()| contents.len()));
         }
         self.udp.poll_send(cx, transmit)

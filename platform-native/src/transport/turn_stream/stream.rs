@@ -45,14 +45,23 @@ impl Opening {
             None | Some(Ok(_)) => return,
             Some(Err(_)) => {}
         }
-        let open = server::open(std::mem::take(&mut self.targets), Arc::clone(&self.streams.ways.tls));
+        let open = server::open(
+            std::mem::take(&mut self.targets),
+            Arc::clone(&self.streams.ways.tls),
+        );
         let Some(Some(stream)) = hold(&mut self.sent, &mut last, open).await else {
             tracing::debug!("no stream to a TURN server");
             return;
         };
         tracing::debug!("a stream to a TURN server is open");
         let (reader, mut writer) = tokio::io::split(stream);
-        let Self { streams, stand_in, mut sent, arrived, .. } = self;
+        let Self {
+            streams,
+            stand_in,
+            mut sent,
+            arrived,
+            ..
+        } = self;
         let read = read(reader, arrived, stand_in, || {
             if !patience.is_zero() {
                 streams.ways.udp_fails.store(true, Ordering::Relaxed);
@@ -92,7 +101,11 @@ async fn write(
     let mut messages = Vec::from_iter(first);
     loop {
         // What is no message of TURN does not belong here.
-        let bytes: Vec<u8> = messages.drain(..).filter_map(|message| onto_turn_stream(&message).ok()).flatten().collect();
+        let bytes: Vec<u8> = messages
+            .drain(..)
+            .filter_map(|message| onto_turn_stream(&message).ok())
+            .flatten()
+            .collect();
         let written = async {
             writer.write_all(&bytes).await?;
             writer.flush().await
