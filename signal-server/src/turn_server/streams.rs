@@ -41,7 +41,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// All connections, as one socket.
 pub(crate) struct Streams {
     local_addr: SocketAddr,
-    gate: Gate,
     open: Arc<Open>,
     arrived: tokio::sync::Mutex<mpsc::Receiver<(SocketAddr, Vec<u8>)>>,
     accepting: AbortHandle,
@@ -78,7 +77,7 @@ impl Streams {
         let (arrives, arrived) = mpsc::channel(MAX_ARRIVED);
         let open = Arc::new(Open::default());
         let acceptor = Acceptor {
-            gate: gate.clone(),
+            gate,
             open: Arc::clone(&open),
             arrives,
             most: limits.turn_streams,
@@ -88,7 +87,6 @@ impl Streams {
         let accepting = tokio::spawn(accept(listener, Arc::new(acceptor))).abort_handle();
         Ok(Self {
             local_addr,
-            gate,
             open,
             arrived: tokio::sync::Mutex::new(arrived),
             accepting,

@@ -108,12 +108,8 @@ impl AsyncUdpSocket for Socket {
                 continue;
             };
             room.copy_from_slice(&message);
-            *meta = RecvMeta {
-                addr: stand_in,
-                len: message.len(),
-                stride: message.len(),
-                ..RecvMeta::default()
-            };
+            *meta = RecvMeta::default();
+            (meta.addr, meta.len, meta.stride) = (stand_in, message.len(), message.len());
             return Poll::Ready(Ok(1));
         }
         drop(arrived);
