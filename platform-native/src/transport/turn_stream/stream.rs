@@ -128,15 +128,20 @@ async fn read(
 ) {
     let mut joiner = TurnJoiner::new(MAX_TURN_MESSAGE);
     let mut bytes = vec![0; READ];
+    let mut answered = false;
     loop {
         match reader.read(&mut bytes).await {
             Ok(0) | Err(_) => return,
+            // A server begins with an answer, which is STUN: another protocol's words could be the length of
+            // ChannelData that never comes.
+            Ok(_) if !answered && bytes[0] > 0x3F => return,
             Ok(count) => joiner.push(&bytes[..count]),
         }
         loop {
             match joiner.next_message() {
                 Ok(None) => break,
                 Ok(Some(message)) => {
+                    answered = true;
                     works();
                     if arrived.send((stand_in, message.to_vec())).await.is_err() {
                         // The socket is gone; what it sent last is still to be written.
