@@ -239,7 +239,6 @@ impl Sim {
     pub fn start(&mut self, id: PeerId) {
         let config = Config {
             route: (!self.peers[id].options.by_ring).then_some(Route::Any),
-            udp_relays_only: false,
             verifiers: self.peers[id].options.verifiers,
             seed: self.rng.random(),
         };

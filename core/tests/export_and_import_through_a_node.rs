@@ -16,7 +16,6 @@ use sazanami_core::transport::Route;
 fn node(me: &Keys) -> Node<SqliteStore> {
     let config = Config {
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 0,
         seed: [7; 32],
     };

@@ -116,7 +116,6 @@ impl World {
         let config = Config {
             verifiers: 0,
             route: Some(Route::Any),
-            udp_relays_only: false,
             seed: [9; 32],
         };
         let vault = Box::new(MemoryVault(Some(person(0))));

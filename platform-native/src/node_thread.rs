@@ -184,7 +184,6 @@ fn start(
         .map_err(|error| StartError::System(error.to_string()))?;
     let config = Config {
         route,
-        udp_relays_only: true,
         verifiers: verifiers::count(),
         seed,
     };

@@ -276,7 +276,6 @@ async fn drive(
 fn config(route: Option<Route>, verifiers: usize, seed: [u8; 32]) -> Config {
     Config {
         route,
-        udp_relays_only: false,
         verifiers,
         seed,
     }

@@ -58,7 +58,6 @@ impl RawPeer {
         let mut node = Node::new(
             Config {
                 route: Some(Route::Any),
-                udp_relays_only: true,
                 verifiers: 0,
                 seed,
             },

@@ -100,9 +100,7 @@ impl<S: Store> Node<S> {
 
     fn has_relay(&self) -> bool {
         let servers = self.server.ice().unwrap_or_default();
-        servers
-            .iter()
-            .any(|server| server.relays(self.config.udp_relays_only))
+        servers.iter().any(|server| server.relays())
     }
 
     /// Whether people are not connected for want of a relay.

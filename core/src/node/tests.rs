@@ -17,7 +17,6 @@ const NOW: Millis = Millis(1_700_000_000_000);
 fn node(seed: u8) -> Node<MemoryStore> {
     let config = Config {
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 0,
         seed: [seed; 32],
     };

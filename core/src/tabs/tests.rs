@@ -168,7 +168,6 @@ impl World {
                 self.starts += 1;
                 let config = Config {
                     route: Some(Route::Any),
-                    udp_relays_only: false,
                     verifiers: 0,
                     seed: [self.starts as u8; 32],
                 };

@@ -228,7 +228,6 @@ fn what_waits_is_bounded() {
 fn linked() -> (Node<MemoryStore>, LinkId) {
     let config = Config {
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 2,
         seed: [1; 32],
     };
