@@ -5,6 +5,7 @@ use std::rc::Rc;
 use dioxus::prelude::*;
 use futures::StreamExt;
 use sazanami_core::node::api::{Change, Command, Network, Person, Reply, RequestError, Routes, Secret};
+use sazanami_core::signaling::ServerUrl;
 use sazanami_core::social::Ring;
 use sazanami_core::store::{self, Cursor, Note, Page, Scope};
 use sazanami_core::transport::Route;
@@ -129,6 +130,14 @@ impl Node {
 
     pub(crate) async fn set_route(&self, ring: Ring, route: Route) -> Result<(), RequestError> {
         self.done(Command::SetRoute { ring, route }).await
+    }
+
+    pub(crate) async fn add_server(&self, url: String) -> Result<(), RequestError> {
+        self.done(Command::AddServer(url)).await
+    }
+
+    pub(crate) async fn remove_server(&self, url: ServerUrl) -> Result<(), RequestError> {
+        self.done(Command::RemoveServer(url)).await
     }
 
     /// Every change from now on.

@@ -18,6 +18,8 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::AlreadySignedUp => t!("error-already-signed-up"),
         RequestError::NotYetSynced => t!("error-not-yet-synced"),
         RequestError::NotHere => t!("error-not-here"),
+        RequestError::NotAServer => t!("error-not-a-server"),
+        RequestError::TooManyServers => t!("error-too-many-servers"),
         RequestError::NotYours => t!("error-not-yours"),
         RequestError::FileTooLarge => t!("error-file-large"),
         RequestError::Full => t!("error-full"),
@@ -116,6 +118,15 @@ pub(crate) fn signal(state: SignalState) -> String {
         SignalState::Online => t!("signal-online"),
         SignalState::Connecting => t!("signal-connecting"),
         SignalState::Offline => t!("signal-offline"),
+    }
+}
+
+/// The connection to one server of several.
+pub(crate) fn server_state(state: SignalState) -> String {
+    match state {
+        SignalState::Online => t!("server-online"),
+        SignalState::Connecting => t!("server-connecting"),
+        SignalState::Offline => t!("server-offline"),
     }
 }
 

@@ -220,6 +220,11 @@ impl Mesh {
             .map_or(Ring::Stranger, |candidate| candidate.ring)
     }
 
+    /// Whether a session is remembered as worth trying.
+    pub fn knows(&self, peer: &SessionId) -> bool {
+        self.candidates.contains_key(peer)
+    }
+
     /// The sessions to connect to now, given who is linked or being linked.
     pub fn choose(
         &self,

@@ -6,8 +6,9 @@
 //!
 //! - [`api`]: what the interface asks and hears
 //! - `requests`: answers to the interface
-//! - `server`: the connection to the signal server
-//! - `introductions`: what peers tell each other through it to get connected
+//! - `servers`: the signal servers in use
+//! - `server`: the connection to one of them
+//! - `introductions`: what peers tell each other through them to get connected
 //! - `upkeep`: the store's budgets and changes
 //! - `transfer`: exports and imports
 //! - `friends`: finding friends by topics that only both know
@@ -30,6 +31,7 @@ mod repair;
 mod requests;
 mod routes;
 mod server;
+mod servers;
 mod spread;
 mod transfer;
 mod upkeep;
@@ -47,7 +49,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Vault, VaultError};
 use crate::mesh::{LinkBudget, Mesh};
 use crate::relay::{ClientCommand, ClientEvent};
-use crate::signaling::{IceServers, SessionId};
+use crate::signaling::{IceServers, ServerUrl, SessionId};
 use crate::social::{MAX_FUTURE_SECS, read_deletion, read_profile, shown_name};
 use crate::store::{OWNER, Put, RequestKey, Store, StoreError};
 use crate::sync::ReconcileSets;
@@ -61,7 +63,7 @@ use introductions::Retired;
 use links::Link;
 use media::Media;
 use routes::Routes;
-use server::Server;
+use servers::Servers;
 use spread::Spread;
 pub use transfer::MAX_PIECE;
 use transfer::Transfers;
@@ -83,12 +85,12 @@ const IDLE_TICK: Duration = Duration::from_secs(60);
 pub enum Input {
     /// The interface asks.
     Request(api::Request),
-    /// Something about the connection to the signal server.
-    Signal(SignalEvent),
+    /// Something about the connection to a signal server.
+    Signal(ServerId, SignalEvent),
     /// Something about links to peers.
     Transport(TransportEvent),
-    /// What `/turn` answered, or why it did not.
-    IceServers(Result<IceServers, String>),
+    /// What a signal server's `/turn` answered, or why it did not.
+    IceServers(ServerId, Result<IceServers, String>),
     /// Which events of an [`Output::Verify`] hold, in their order.
     Verified {
         /// The job's number.
@@ -113,7 +115,11 @@ pub enum Input {
     Client(ClientEvent),
 }
 
-/// The WebSocket to the signal server.
+/// A signal server's number: its node never uses it again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServerId(pub u32);
+
+/// The WebSocket to a signal server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalEvent {
     /// It is open.
@@ -131,8 +137,8 @@ pub enum SignalEvent {
 pub enum Output {
     /// For the interface.
     Interface(FromNode),
-    /// For the connection to the signal server.
-    Signal(SignalCommand),
+    /// For the connection to a signal server.
+    Signal(ServerId, SignalCommand),
     /// For the transport.
     Transport(TransportCommand),
     /// For a client that speaks plain Nostr; only where there are such. Never leaves the process.
@@ -143,22 +149,25 @@ pub enum Output {
     Verify(Job),
 }
 
-/// What to do about the signal server.
+/// What to do about a signal server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalCommand {
-    /// Open the WebSocket (`/ws`). Answered by [`SignalEvent::Opened`] or [`SignalEvent::Closed`].
-    Connect,
+    /// Open the WebSocket ([`ServerUrl::socket`]), in place of an older one. Answered by [`SignalEvent::Opened`] or
+    /// [`SignalEvent::Closed`].
+    Connect(ServerUrl),
     /// Send a text frame.
     Send(String),
     /// Close it.
     Close,
-    /// `GET /turn`; answered by [`Input::IceServers`].
-    FetchIceServers,
+    /// `GET` [`ServerUrl::turn`]; answered by [`Input::IceServers`].
+    FetchIceServers(ServerUrl),
 }
 
 /// How a node is to behave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// The signal servers to use, preferred ones first, beside those that the person adds.
+    pub servers: Vec<ServerUrl>,
     /// Which candidates its links may use, whoever is at the other end; `None`: what the person has chosen for each ring.
     pub route: Option<Route>,
     /// How many events can be verified at once by [`Output::Verify`]; without any the node verifies itself.
@@ -190,7 +199,7 @@ pub struct Node<S: Store> {
     me: Option<Keys>,
     session: Keys,
     mesh: Mesh,
-    server: Server,
+    servers: Servers,
     routes: Routes,
     sets: ReconcileSets,
     verifying: Verifying,
@@ -236,17 +245,17 @@ impl<S: Store> Node<S> {
         // Whose data is never dropped must be known before anything else happens.
         store.set_me(me.as_ref().map(Keys::public_key))?;
         let mut node = Self {
-            config,
             store,
             vault,
             rng,
             me,
             session,
             mesh: Mesh::default(),
-            server: Server::default(),
+            servers: Servers::default(),
             routes: Routes::default(),
             sets: ReconcileSets::default(),
             verifying: Verifying::new(config.verifiers),
+            config,
             authors: Authors::default(),
             scores: Scores::default(),
             wanted: Wanted::default(),
@@ -269,6 +278,7 @@ impl<S: Store> Node<S> {
         };
         node.know_private_mutes()?;
         node.routes = Routes::read(&node.store)?;
+        node.servers = Servers::read(&node.config.servers, &node.store)?;
         node.tick(now);
         Ok(node)
     }
@@ -304,9 +314,9 @@ impl<S: Store> Node<S> {
                     result,
                 }));
             }
-            Input::Signal(event) => self.signal_event(event, now),
+            Input::Signal(id, event) => self.signal_event(id, event, now),
             Input::Transport(event) => self.transport_event(event, now),
-            Input::IceServers(result) => self.ice_servers(result, now),
+            Input::IceServers(id, result) => self.ice_servers(id, result, now),
             Input::Client(event) => self.client_event(event, now),
             Input::Verified { job, holds } => self.verified(job, &holds),
             Input::Online => self.network_came(now),
@@ -345,8 +355,8 @@ impl<S: Store> Node<S> {
     }
 
     /// How it was told to behave.
-    pub fn config(&self) -> Config {
-        self.config
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Whether the store was found to be damaged: the platform ends the node, recovers what it can, and starts anew.
@@ -373,7 +383,7 @@ impl<S: Store> Node<S> {
         self.tend_verifying(now);
         self.tend_clients(now);
         if self.me.is_some() {
-            self.tend_server(now);
+            self.tend_servers(now);
             self.tend_wants(now);
             self.tend_links(now);
             self.tend_store(now);

@@ -7,12 +7,15 @@
 //! [`ServerMessage::Welcome`], then joins, relays and pings. Messages are JSON text frames.
 
 pub mod introduction;
+mod server_url;
 
 use nostr::prelude::{Event, EventBuilder, FinalizeEvent, Keys, Kind, PublicKey, Tag};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::time::Millis;
+
+pub use server_url::{BadServerUrl, ServerUrl};
 
 /// Version of these messages; a server answers a `Hello` of another version with [`ErrorCode::Version`].
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -22,6 +25,8 @@ pub const MAX_MESSAGE: usize = 32 * 1024;
 pub const MAX_SAMPLE: usize = 16;
 /// Most topics that one connection may be in.
 pub const MAX_TOPICS: usize = 64;
+/// Most other servers that a server recommends.
+pub const MAX_RECOMMENDED: usize = 3;
 /// How old a hello's proof may be, in seconds.
 pub const MAX_PROOF_AGE_SECS: u64 = 300;
 
@@ -129,7 +134,12 @@ pub enum ServerMessage {
         now: Option<Millis>,
     },
     /// The hello was accepted.
-    Welcome,
+    Welcome {
+        /// Addresses ([`ServerUrl`]) of other servers that this one's operator recommends to use beside it, at most
+        /// [`MAX_RECOMMENDED`]: so that peers stay together when it dies.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        servers: Vec<String>,
+    },
     /// A random sample of the other sessions in a topic, at most [`MAX_SAMPLE`].
     Members {
         /// The topic.

@@ -13,6 +13,7 @@ mod report;
 mod role;
 pub mod scenarios;
 mod server;
+mod signalling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,8 +25,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::identity::{MemoryVault, Vault};
 use crate::mesh::LinkBudget;
 use crate::node::api::{Change, Command, FromNode, Network, Reply, Request, RequestError};
-use crate::node::{Config, Input, Job, Node, Output, SignalCommand, SignalEvent};
-use crate::signaling::{IceServer, IceServers};
+use crate::node::{Config, Input, Job, Node, Output, ServerId};
 use crate::store::{EventPool, Known, MemoryStore, Scope, Store};
 use crate::time::Millis;
 use crate::transport::{Route, TransportCommand, TransportEvent};
@@ -35,7 +35,7 @@ use report::Tracked;
 pub use report::{Mark, Row, headings};
 pub use role::Role;
 use role::Tamper;
-use server::SignalServer;
+use signalling::Servers;
 
 /// When every simulation begins.
 pub const START: Millis = Millis(1_700_000_000_000);
@@ -83,6 +83,8 @@ pub struct PeerOptions {
     pub budget: LinkBudget,
     /// It goes to people by the way that is chosen for their ring, strangers by a relay; otherwise to all directly.
     pub by_ring: bool,
+    /// The signal servers that it uses; the first alone when none is named.
+    pub servers: &'static [usize],
     /// Verifiers beside its node, whose work [`Sim::jobs`] hands over.
     pub verifiers: usize,
 }
@@ -92,7 +94,7 @@ pub type PeerId = usize;
 
 enum Happening {
     Input(Input),
-    ToServer(String),
+    ToServer(ServerId, String),
     Tick,
 }
 
@@ -139,8 +141,8 @@ pub struct Sim {
     rng: StdRng,
     pool: EventPool,
     peers: Vec<Peer>,
-    server: SignalServer,
-    /// Parts of the network that reach the server; `None` for all.
+    servers: Servers,
+    /// Parts of the network that reach the servers; `None` for all.
     served: Option<BTreeSet<usize>>,
     links: Links,
     /// By time, then in the order in which it was planned.
@@ -157,7 +159,7 @@ impl Sim {
         let mut rng = StdRng::seed_from_u64(seed);
         Self {
             now: START,
-            server: SignalServer::new(rng.random(), conditions.lost_introductions),
+            servers: Servers::new(rng.random(), conditions.lost_introductions),
             served: None,
             links: Links::new(rng.random(), conditions),
             rng,
@@ -238,6 +240,7 @@ impl Sim {
     /// Starts a peer that was stopped: a new session on the same store.
     pub fn start(&mut self, id: PeerId) {
         let config = Config {
+            servers: self.peers[id].options.servers(),
             route: (!self.peers[id].options.by_ring).then_some(Route::Any),
             verifiers: self.peers[id].options.verifiers,
             seed: self.rng.random(),
@@ -263,7 +266,7 @@ impl Sim {
         self.peers[id].jobs.clear();
         if let Some(node) = self.peers[id].node.take() {
             self.peers[id].kept = Some(node.into_parts());
-            self.server.disconnect(id);
+            self.servers.disconnect(id);
             let events = self.links.vanish(id);
             self.plan_events(events);
         }
@@ -283,8 +286,8 @@ impl Sim {
         self.plan_events(events);
         self.served = served.map(|parts| parts.iter().copied().collect());
         for id in 0..self.peers.len() {
-            if !self.is_served(id) && self.server.disconnect(id) {
-                self.server_lost(id);
+            if !self.is_served(id) {
+                self.lose_servers(id);
             }
         }
     }
@@ -299,13 +302,13 @@ impl Sim {
         let (since, waited) = self.peers[id].asleep.take().expect("it sleeps");
         let hung_up = self.now.since(since) >= Duration::from_secs(60);
         for input in waited {
-            if !(hung_up && matches!(input, Input::Signal(_))) {
+            if !(hung_up && matches!(input, Input::Signal(..))) {
                 self.deliver(id, input);
             }
         }
         // Nobody keeps a connection that says nothing for so long; the device hears of it when it says something.
-        if hung_up && self.server.disconnect(id) {
-            self.server_lost(id);
+        if hung_up {
+            self.lose_servers(id);
         }
         self.deliver(id, Input::Tick);
     }
@@ -448,7 +451,7 @@ impl Sim {
 
     /// Most rendezvous topics that any peer was in at once.
     pub fn most_topics(&self) -> usize {
-        self.server.most_topics
+        self.servers.most_topics()
     }
 
     /// Lets time pass.
@@ -496,17 +499,7 @@ impl Sim {
                 Some((_, waiting)) => waiting.push(input),
                 None => self.deliver(id, input),
             },
-            Happening::ToServer(_) if !self.is_served(id) => {}
-            Happening::ToServer(text) => {
-                for (to, message) in self.server.message(id, &text, self.now) {
-                    let after = self.links.delay();
-                    self.plan(
-                        to,
-                        after,
-                        Happening::Input(Input::Signal(SignalEvent::Message(message))),
-                    );
-                }
-            }
+            Happening::ToServer(server, text) => self.tell_server(id, server, &text),
         }
     }
 
@@ -555,7 +548,7 @@ impl Sim {
                 Output::Interface(FromNode::Changed(_)) => {}
                 Output::Verify(job) => self.peers[id].jobs.push(job),
                 Output::Client(_) => unreachable!("these nodes have no clients"),
-                Output::Signal(command) => self.signal(id, command),
+                Output::Signal(server, command) => self.signal(id, server, command),
                 Output::Transport(TransportCommand::Send { link, frame })
                     if self.peers[id].tamper.is_some() =>
                 {
@@ -579,45 +572,6 @@ impl Sim {
         self.connects += u64::from(matches!(command, TransportCommand::Connect { .. }));
         let events = self.links.command(id, command, self.now);
         self.plan_events(events);
-    }
-
-    fn signal(&mut self, id: PeerId, command: SignalCommand) {
-        let after = self.links.delay();
-        match command {
-            SignalCommand::Connect if !self.is_served(id) => self.server_lost(id),
-            SignalCommand::Connect => {
-                let challenge = self.server.connect(id, self.now);
-                for event in [SignalEvent::Opened, SignalEvent::Message(challenge)] {
-                    self.plan(id, after, Happening::Input(Input::Signal(event)));
-                }
-            }
-            SignalCommand::Send(text) => self.plan(id, after, Happening::ToServer(text)),
-            SignalCommand::Close => {
-                self.server.disconnect(id);
-            }
-            SignalCommand::FetchIceServers => {
-                let turn = IceServer {
-                    urls: vec!["turn:relay.example".to_owned()],
-                    username: None,
-                    credential: None,
-                };
-                let servers = IceServers {
-                    ice_servers: self.links.has_relay().then_some(turn).into_iter().collect(),
-                    ttl: 3_600,
-                };
-                self.plan(id, after, Happening::Input(Input::IceServers(Ok(servers))));
-            }
-        }
-    }
-
-    fn is_served(&self, id: PeerId) -> bool {
-        let part = self.links.part(id);
-        self.served.as_ref().is_none_or(|parts| parts.contains(&part))
-    }
-
-    fn server_lost(&mut self, id: PeerId) {
-        let closed = SignalEvent::Closed("the server is out of reach".to_owned());
-        self.plan(id, Duration::ZERO, Happening::Input(Input::Signal(closed)));
     }
 
     fn plan_tick(&mut self, id: PeerId) {

@@ -15,6 +15,7 @@ use sazanami_core::transport::Route;
 
 fn node(me: &Keys) -> Node<SqliteStore> {
     let config = Config {
+        servers: Vec::new(),
         route: Some(Route::Any),
         verifiers: 0,
         seed: [7; 32],

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use nostr::nips::nip44;
 use sazanami_core::identity::{self, MemoryVault};
 use sazanami_core::mesh::{LinkBudget, MAX_LINKS};
-use sazanami_core::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
+use sazanami_core::node::{Config, Input, Node, Output, ServerId, SignalCommand, SignalEvent};
 use sazanami_core::signaling::introduction::{self, Body, Introduction, OpenError};
 use sazanami_core::signaling::{ClientMessage, IceServers, PeerSignal, ServerMessage, SessionId, Topic};
 use sazanami_core::store::MemoryStore;
@@ -17,6 +17,8 @@ use sazanami_core::time::Millis;
 use sazanami_core::transport::{CloseReason, LinkId, Route, SEND_BUFFER, TransportCommand, TransportEvent};
 use sazanami_fuzz::{PEOPLE, START, Said, Speaker, Unjoined, person, session};
 
+/// The only server.
+const SERVER: ServerId = ServerId(0);
 /// Steps of one script.
 const STEPS: usize = 96;
 
@@ -35,7 +37,7 @@ enum Step {
 enum Server {
     Opened,
     Challenge(String, Option<u64>),
-    Welcome,
+    Welcome(Vec<String>),
     Members(bool, Vec<u8>),
     Strangers(u8),
     Relayed(u8, String),
@@ -114,6 +116,7 @@ struct Wire {
 impl World {
     fn new() -> Self {
         let config = Config {
+            servers: vec!["https://sazanami.example".parse().unwrap()],
             verifiers: 0,
             route: Some(Route::Any),
             seed: [9; 32],
@@ -143,8 +146,8 @@ impl World {
                 // Verified in line: no verifiers.
                 Output::Verify(_) | Output::Client(_) => {}
                 Output::Transport(command) => self.transport(command),
-                Output::Signal(SignalCommand::Send(text)) => self.sent(&text),
-                Output::Signal(_) | Output::Interface(_) => {}
+                Output::Signal(_, SignalCommand::Send(text)) => self.sent(&text),
+                Output::Signal(..) | Output::Interface(_) => {}
             }
         }
         // One place is spare for a newcomer that has next to none.
@@ -202,7 +205,7 @@ impl World {
 
     fn server(&mut self, message: &ServerMessage) {
         let text = serde_json::to_string(message).expect("every message has a JSON form");
-        self.handle(Input::Signal(SignalEvent::Message(text)));
+        self.handle(Input::Signal(SERVER, SignalEvent::Message(text)));
     }
 
     fn introduce(&mut self, it: Introduced) {
@@ -312,7 +315,7 @@ fuzz_target!(|steps: Vec<Step>| {
                     }],
                     ttl,
                 });
-                world.handle(Input::IceServers(answer.ok_or_else(|| "none".to_owned())));
+                world.handle(Input::IceServers(SERVER, answer.ok_or_else(|| "none".to_owned())));
             }
             Step::Link(n, what) => world.link(n, what),
             Step::Wait(millis) => {
@@ -334,7 +337,7 @@ fuzz_target!(|steps: Vec<Step>| {
 
 fn server(world: &mut World, said: Server) {
     match said {
-        Server::Opened => world.handle(Input::Signal(SignalEvent::Opened)),
+        Server::Opened => world.handle(Input::Signal(SERVER, SignalEvent::Opened)),
         Server::Challenge(challenge, now) => {
             world.clock_set |= now.is_some();
             world.server(&ServerMessage::Challenge {
@@ -342,7 +345,7 @@ fn server(world: &mut World, said: Server) {
                 now: now.map(Millis),
             });
         }
-        Server::Welcome => world.server(&ServerMessage::Welcome),
+        Server::Welcome(servers) => world.server(&ServerMessage::Welcome { servers }),
         Server::Members(lobby, peers) => {
             let topic = if lobby {
                 Topic::lobby()
@@ -373,7 +376,7 @@ fn server(world: &mut World, said: Server) {
             code: sazanami_core::signaling::ErrorCode::RateLimited,
             message,
         }),
-        Server::Text(text) => world.handle(Input::Signal(SignalEvent::Message(text))),
-        Server::Closed => world.handle(Input::Signal(SignalEvent::Closed("gone".to_owned()))),
+        Server::Text(text) => world.handle(Input::Signal(SERVER, SignalEvent::Message(text))),
+        Server::Closed => world.handle(Input::Signal(SERVER, SignalEvent::Closed("gone".to_owned()))),
     }
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use sazanami_core::signaling::ServerUrl;
 use sazanami_core::transport::Route;
 use tracing_subscriber::EnvFilter;
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::signal::SignalUrl;
 
 /// Everything went well.
 pub const EXIT_OK: u8 = 0;
@@ -33,14 +33,16 @@ pub struct Shared {
     #[arg(long, global = true, value_name = "DIR", env = "SAZANAMI_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// The signal server, which introduces peers to each other
+    /// A signal server, which introduces peers to each other; may be given several times (separated by commas in the
+    /// environment): all are used, and any of them may fail
     #[arg(
         long,
         value_name = "URL",
         env = "SAZANAMI_SIGNAL",
+        value_delimiter = ',',
         default_value = "http://127.0.0.1:8080"
     )]
-    pub signal: SignalUrl,
+    pub signal: Vec<ServerUrl>,
 
     /// Which way to peers: as chosen for each ring (at first friends and own devices directly, everybody else through TURN
     /// only, so that they never learn this device's address); or one way for everybody while this program runs

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let options = Options {
         database: data_dir.database(),
         vault: Box::new(DesktopVault::new(data_dir.path())),
-        signal: args.shared.signal,
+        servers: args.shared.signal,
         route: args.shared.route.into(),
         relay: None,
     };

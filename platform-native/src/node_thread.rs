@@ -11,6 +11,7 @@ use sazanami_core::identity::Vault;
 use sazanami_core::media::{BlobError, DEFAULT_BUDGET};
 use sazanami_core::node::api::{Change, FromNode, Request};
 use sazanami_core::node::{self, Config, Input, Node, Output};
+use sazanami_core::signaling::ServerUrl;
 use sazanami_core::store::{SqliteStore, StoreError};
 use sazanami_core::time::Millis;
 use sazanami_core::transport::{Route, Transport};
@@ -21,7 +22,7 @@ use crate::blobs;
 use crate::place::Place;
 use crate::recovery;
 use crate::relay::Relay;
-use crate::signal::{SignalClient, SignalUrl};
+use crate::signal::SignalClient;
 use crate::transport::WebRtcTransport;
 use crate::verifiers::{self, Verifiers};
 
@@ -40,8 +41,8 @@ pub struct Options {
     pub database: PathBuf,
     /// Where the secret key is kept.
     pub vault: Box<dyn Vault>,
-    /// The signal server.
-    pub signal: SignalUrl,
+    /// The signal servers, beside those that the person adds.
+    pub servers: Vec<ServerUrl>,
     /// Which candidates links may use, whoever is at the other end; `None`: what the person has chosen for each ring.
     pub route: Option<Route>,
     /// Where plain Nostr is answered, if anywhere: made by [`crate::relay::listen`].
@@ -92,11 +93,12 @@ impl NodeThread {
             let Options {
                 database,
                 vault,
-                signal,
+                servers,
                 route,
                 relay: listener,
             } = options;
-            let opened = runtime.block_on(open(&database, route, vault, listener.is_some()));
+            let way = Way { servers, route };
+            let opened = runtime.block_on(open(&database, way, vault, listener.is_some()));
             let opened = opened.and_then(|(node, verifiers)| {
                 let relay = listener.map(|listener| Relay::start(listener, &runtime));
                 let relay = relay
@@ -109,18 +111,18 @@ impl NodeThread {
                     let _inside = runtime.enter();
                     // Nobody waiting for the start means that nobody is left to send requests either.
                     let _ = started.send(Ok(()));
-                    tracing::debug!(?route, "node started");
+                    tracing::debug!(route = ?node.config().route, "node started");
                     let shell = Shell {
                         node,
                         verifiers,
                         transport: WebRtcTransport::new(runtime.clone()),
-                        signal: SignalClient::new(runtime.clone(), signal.clone()),
+                        signal: SignalClient::new(runtime.clone()),
                         relay,
                         place: Place::new(),
                         interface: outgoing,
                         may_recover: true,
                     };
-                    runtime.block_on(live(shell, &database, &signal, incoming, stopping));
+                    runtime.block_on(live(shell, &database, incoming, stopping));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -149,16 +151,22 @@ impl NodeThread {
     }
 }
 
+/// How a node gets to others.
+struct Way {
+    servers: Vec<ServerUrl>,
+    route: Option<Route>,
+}
+
 type Started = (Node<SqliteStore>, Verifiers);
 
 async fn open(
     database: &Path,
-    route: Option<Route>,
+    way: Way,
     vault: Box<dyn Vault>,
     clients: bool,
 ) -> Result<Started, StartError> {
     let (store, _) = recovery::open(database, now()).await?;
-    match start(database, store, route, vault, clients) {
+    match start(database, store, way, vault, clients) {
         Err(StartError::Node(node::StartError::Store(error))) if error.damaged => {
             // It is closed by now: the next start finds it mended.
             recovery::reopen_damaged(database, now()).await?;
@@ -171,7 +179,7 @@ async fn open(
 fn start(
     database: &Path,
     mut store: SqliteStore,
-    route: Option<Route>,
+    way: Way,
     vault: Box<dyn Vault>,
     clients: bool,
 ) -> Result<Started, StartError> {
@@ -183,7 +191,8 @@ fn start(
     rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
         .map_err(|error| StartError::System(error.to_string()))?;
     let config = Config {
-        route,
+        servers: way.servers,
+        route: way.route,
         verifiers: verifiers::count(),
         seed,
     };
@@ -198,12 +207,15 @@ fn start(
 async fn live(
     mut shell: Shell,
     database: &Path,
-    signal: &SignalUrl,
     mut requests: mpsc::Receiver<Request>,
     mut stopping: oneshot::Receiver<()>,
 ) {
     while shell.run(&mut requests, &mut stopping).await == Ending::Damaged {
-        let route = shell.node.config().route;
+        let config = shell.node.config();
+        let way = Way {
+            servers: config.servers.clone(),
+            route: config.route,
+        };
         let Shell {
             node,
             transport,
@@ -221,7 +233,7 @@ async fn live(
         let mended = recovery::reopen_damaged(database, now()).await;
         let (node, verifiers) = match mended
             .map_err(StartError::from)
-            .and_then(|(store, _)| start(database, store, route, vault, relay.is_some()))
+            .and_then(|(store, _)| start(database, store, way, vault, relay.is_some()))
         {
             Ok(started) => started,
             // The interface hears that the node has stopped.
@@ -234,7 +246,7 @@ async fn live(
             // A fresh pool: jobs are numbered anew.
             verifiers,
             transport: WebRtcTransport::new(Handle::current()),
-            signal: SignalClient::new(Handle::current(), signal.clone()),
+            signal: SignalClient::new(Handle::current()),
             relay,
             place,
             interface,
@@ -273,7 +285,7 @@ impl Shell {
             while let Some(output) = self.node.poll_output() {
                 match output {
                     Output::Transport(command) => self.transport.execute(command),
-                    Output::Signal(command) => self.signal.execute(command),
+                    Output::Signal(server, command) => self.signal.execute(server, command),
                     Output::Verify(job) => self.verifiers.execute(job),
                     Output::Client(command) => {
                         if let Some(relay) = &mut self.relay {

@@ -1,12 +1,12 @@
-//! The connection to the signal server: carries out [`SignalCommand`]s. It decides nothing; the node says when to
+//! The connections to signal servers: carries out [`SignalCommand`]s. It decides nothing; the node says when to
 //! connect again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use reqwest::Url;
-use sazanami_core::node::{Input, SignalCommand, SignalEvent};
-use sazanami_core::signaling::{IceServers, MAX_MESSAGE};
+use sazanami_core::node::{Input, ServerId, SignalCommand, SignalEvent};
+use sazanami_core::signaling::{IceServers, MAX_MESSAGE, ServerUrl};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -19,66 +19,42 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Largest answer of `/turn`.
 const MAX_ICE_SERVERS: usize = 64 * 1024;
 
-/// A signal server's address: where `/ws` and `/turn` are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignalUrl {
-    socket: Url,
-    turn: Url,
-}
-
-/// An address that is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the signal server's address looks like https://example.org or http://127.0.0.1:8080, not {0:?}")]
-pub struct BadSignalUrl(String);
-
-impl std::str::FromStr for SignalUrl {
-    type Err = BadSignalUrl;
-
-    fn from_str(text: &str) -> Result<Self, BadSignalUrl> {
-        let bad = || BadSignalUrl(text.to_owned());
-        let base = Url::parse(text).map_err(|_| bad())?;
-        let scheme = match base.scheme() {
-            "http" => "ws",
-            "https" => "wss",
-            _ => return Err(bad()),
-        };
-        let at = |name: &str| {
-            let mut url = base.clone();
-            url.set_query(None);
-            url.set_fragment(None);
-            url.path_segments_mut()
-                .map_err(|()| bad())?
-                .pop_if_empty()
-                .push(name);
-            Ok(url)
-        };
-        let (mut socket, turn) = (at("ws")?, at("turn")?);
-        socket.set_scheme(scheme).map_err(|()| bad())?;
-        Ok(Self { socket, turn })
-    }
-}
-
-/// Carries out what the node wants of the signal server. Dropping it closes the connection.
+/// Carries out what the node wants of signal servers. Dropping it closes the connections.
 pub struct SignalClient {
     runtime: Handle,
-    url: SignalUrl,
     http: reqwest::Client,
-    connection: Option<mpsc::Sender<String>>,
-    /// Which connection is the present one: events of earlier ones are stale.
+    connections: BTreeMap<ServerId, Connection>,
+    /// Of the newest connection.
     number: u64,
-    reports: mpsc::Receiver<(u64, Input)>,
-    report: mpsc::Sender<(u64, Input)>,
+    reports: mpsc::Receiver<Report>,
+    report: mpsc::Sender<Report>,
+}
+
+struct Connection {
+    /// Events of earlier connections to the same server are stale.
+    number: u64,
+    /// Taken away when the server does not read: the task sees it gone and reports.
+    outgoing: Option<mpsc::Sender<String>>,
+}
+
+struct Report {
+    server: ServerId,
+    what: Reported,
+}
+
+enum Reported {
+    Event(u64, SignalEvent),
+    IceServers(Result<IceServers, String>),
 }
 
 impl SignalClient {
     /// A client that is not connected yet; its tasks run on `runtime`.
-    pub fn new(runtime: Handle, url: SignalUrl) -> Self {
+    pub fn new(runtime: Handle) -> Self {
         let (report, reports) = mpsc::channel(MAX_QUEUE);
         Self {
             runtime,
-            url,
             http: reqwest::Client::new(),
-            connection: None,
+            connections: BTreeMap::new(),
             number: 0,
             reports,
             report,
@@ -86,41 +62,49 @@ impl SignalClient {
     }
 
     /// Carries out a command; its effects come from [`SignalClient::next`].
-    pub fn execute(&mut self, command: SignalCommand) {
+    pub fn execute(&mut self, server: ServerId, command: SignalCommand) {
         match command {
-            SignalCommand::Connect => {
+            SignalCommand::Connect(url) => {
                 self.number += 1;
                 let (sender, outgoing) = mpsc::channel(MAX_QUEUE);
-                self.connection = Some(sender);
-                let report = Report {
-                    number: self.number,
+                let number = self.number;
+                self.connections.insert(
+                    server,
+                    Connection {
+                        number,
+                        outgoing: Some(sender),
+                    },
+                );
+                let reporter = Reporter {
+                    server,
+                    number,
                     sender: self.report.clone(),
                 };
-                self.runtime
-                    .spawn(connection(self.url.socket.clone(), outgoing, report));
+                self.runtime.spawn(connection(url, outgoing, reporter));
             }
             SignalCommand::Send(text) => {
-                let Some(connection) = &self.connection else {
+                let Some(connection) = self.connections.get_mut(&server) else {
                     return;
                 };
-                // A full queue means that the server does not read: the task sees its sender gone and reports.
-                if connection.try_send(text).is_err() {
-                    self.connection = None;
+                let sent = connection
+                    .outgoing
+                    .as_ref()
+                    .map(|outgoing| outgoing.try_send(text));
+                if matches!(sent, Some(Err(_))) {
+                    connection.outgoing = None;
                 }
             }
-            SignalCommand::Close => {
-                self.connection = None;
-                self.number += 1;
-            }
-            SignalCommand::FetchIceServers => {
-                let (http, url, report) = (self.http.clone(), self.url.turn.clone(), self.report.clone());
+            SignalCommand::Close => drop(self.connections.remove(&server)),
+            SignalCommand::FetchIceServers(url) => {
+                let (http, report) = (self.http.clone(), self.report.clone());
                 self.runtime.spawn(async move {
-                    let result = match tokio::time::timeout(LIMIT, ice_servers(http, url)).await {
+                    let result = match tokio::time::timeout(LIMIT, ice_servers(http, url.turn())).await {
                         Ok(result) => result,
                         Err(_) => Err(format!("no answer within {} seconds", LIMIT.as_secs())),
                     };
+                    let what = Reported::IceServers(result);
                     // When the client is gone, nobody wants them.
-                    let _ = report.send((0, Input::IceServers(result))).await;
+                    let _ = report.send(Report { server, what }).await;
                 });
             }
         }
@@ -129,31 +113,40 @@ impl SignalClient {
     /// What happened next, for the node. May be dropped and called again.
     pub async fn next(&mut self) -> Input {
         loop {
-            match self.reports.recv().await {
-                Some((number, input)) if number == 0 || number == self.number => return input,
-                Some(_) => {}
+            let Some(Report { server, what }) = self.reports.recv().await else {
                 // Unreachable while `report` is held; waiting is the honest answer.
-                None => std::future::pending().await,
+                std::future::pending().await
+            };
+            match what {
+                Reported::IceServers(result) => return Input::IceServers(server, result),
+                Reported::Event(number, event)
+                    if self.connections.get(&server).map(|now| now.number) == Some(number) =>
+                {
+                    return Input::Signal(server, event);
+                }
+                Reported::Event(..) => {}
             }
         }
     }
 }
 
-struct Report {
+struct Reporter {
+    server: ServerId,
     number: u64,
-    sender: mpsc::Sender<(u64, Input)>,
+    sender: mpsc::Sender<Report>,
 }
 
-impl Report {
+impl Reporter {
     async fn send(&self, event: SignalEvent) -> Result<(), String> {
-        self.sender
-            .send((self.number, Input::Signal(event)))
-            .await
-            .map_err(|_| "stopping".to_owned())
+        let report = Report {
+            server: self.server,
+            what: Reported::Event(self.number, event),
+        };
+        self.sender.send(report).await.map_err(|_| "stopping".to_owned())
     }
 }
 
-async fn connection(url: Url, outgoing: mpsc::Receiver<String>, report: Report) {
+async fn connection(url: ServerUrl, outgoing: mpsc::Receiver<String>, report: Reporter) {
     let reason = match talk(url, outgoing, &report).await {
         Ok(()) => "closed".to_owned(),
         Err(reason) => reason,
@@ -161,13 +154,13 @@ async fn connection(url: Url, outgoing: mpsc::Receiver<String>, report: Report) 
     let _ = report.send(SignalEvent::Closed(reason)).await;
 }
 
-async fn talk(url: Url, mut outgoing: mpsc::Receiver<String>, report: &Report) -> Result<(), String> {
+async fn talk(url: ServerUrl, mut outgoing: mpsc::Receiver<String>, report: &Reporter) -> Result<(), String> {
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
         .max_write_buffer_size(8 * MAX_MESSAGE)
         .write_buffer_size(0);
-    let connect = tokio_tungstenite::connect_async_with_config(url.as_str(), Some(limits), true);
+    let connect = tokio_tungstenite::connect_async_with_config(url.socket(), Some(limits), true);
     let (mut socket, _) = within(connect).await?;
     report.send(SignalEvent::Opened).await?;
     loop {
@@ -200,7 +193,7 @@ async fn within<T, E: std::fmt::Display>(work: impl Future<Output = Result<T, E>
     }
 }
 
-async fn ice_servers(http: reqwest::Client, url: Url) -> Result<IceServers, String> {
+async fn ice_servers(http: reqwest::Client, url: String) -> Result<IceServers, String> {
     let words = |error: reqwest::Error| error.without_url().to_string();
     let mut response = http.get(url).send().await.map_err(words)?;
     let status = response.status();
@@ -221,20 +214,7 @@ async fn ice_servers(http: reqwest::Client, url: Url) -> Result<IceServers, Stri
 mod tests {
     use super::*;
 
-    #[test]
-    fn addresses_are_derived_from_the_base() {
-        let url: SignalUrl = "http://127.0.0.1:8080".parse().unwrap();
-        assert_eq!(
-            (url.socket.as_str(), url.turn.as_str()),
-            ("ws://127.0.0.1:8080/ws", "http://127.0.0.1:8080/turn")
-        );
-        let url: SignalUrl = "https://example.org/nami/?x=1".parse().unwrap();
-        assert_eq!(url.socket.as_str(), "wss://example.org/nami/ws");
-        assert_eq!(url.turn.as_str(), "https://example.org/nami/turn");
-        for bad in ["", "127.0.0.1:8080", "ftp://example.org", "http://"] {
-            assert!(bad.parse::<SignalUrl>().is_err(), "{bad}");
-        }
-    }
+    const SERVER: ServerId = ServerId(3);
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_reported() {
@@ -243,22 +223,22 @@ mod tests {
             .local_addr()
             .unwrap();
         for scheme in ["http", "https"] {
-            let url = format!("{scheme}://{free}").parse().unwrap();
-            let mut client = SignalClient::new(Handle::current(), url);
-            client.execute(SignalCommand::Connect);
+            let url: ServerUrl = format!("{scheme}://{free}").parse().unwrap();
+            let mut client = SignalClient::new(Handle::current());
+            client.execute(SERVER, SignalCommand::Connect(url.clone()));
             assert!(matches!(
                 client.next().await,
-                Input::Signal(SignalEvent::Closed(_))
+                Input::Signal(SERVER, SignalEvent::Closed(_))
             ));
-            client.execute(SignalCommand::FetchIceServers);
-            assert!(matches!(client.next().await, Input::IceServers(Err(_))));
+            client.execute(SERVER, SignalCommand::FetchIceServers(url.clone()));
+            assert!(matches!(client.next().await, Input::IceServers(SERVER, Err(_))));
         }
     }
 
     #[tokio::test]
     async fn a_server_that_speaks_no_tls_is_reported() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap())
+        let url: ServerUrl = format!("https://{}", listener.local_addr().unwrap())
             .parse()
             .unwrap();
         tokio::spawn(async move {
@@ -270,18 +250,18 @@ mod tests {
                     .unwrap();
             }
         });
-        let mut client = SignalClient::new(Handle::current(), url);
-        client.execute(SignalCommand::Connect);
+        let mut client = SignalClient::new(Handle::current());
+        client.execute(SERVER, SignalCommand::Connect(url.clone()));
         assert!(matches!(
             client.next().await,
-            Input::Signal(SignalEvent::Closed(_))
+            Input::Signal(SERVER, SignalEvent::Closed(_))
         ));
     }
 
     #[tokio::test]
     async fn messages_go_both_ways_and_a_closed_connection_is_silent() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap())
+        let url: ServerUrl = format!("http://{}", listener.local_addr().unwrap())
             .parse()
             .unwrap();
         let server = tokio::spawn(async move {
@@ -291,21 +271,24 @@ mod tests {
             socket.send(heard).await.unwrap();
             while let Some(Ok(_)) = socket.next().await {}
         });
-        let mut client = SignalClient::new(Handle::current(), url);
-        client.execute(SignalCommand::Connect);
-        assert!(matches!(client.next().await, Input::Signal(SignalEvent::Opened)));
-        client.execute(SignalCommand::Send("さざなみ".to_owned()));
-        let Input::Signal(SignalEvent::Message(text)) = client.next().await else {
+        let mut client = SignalClient::new(Handle::current());
+        client.execute(SERVER, SignalCommand::Connect(url.clone()));
+        assert!(matches!(
+            client.next().await,
+            Input::Signal(SERVER, SignalEvent::Opened)
+        ));
+        client.execute(SERVER, SignalCommand::Send("さざなみ".to_owned()));
+        let Input::Signal(SERVER, SignalEvent::Message(text)) = client.next().await else {
             panic!("no echo")
         };
         assert_eq!(text, "さざなみ");
-        client.execute(SignalCommand::Close);
+        client.execute(SERVER, SignalCommand::Close);
         tokio::time::timeout(LIMIT, server)
             .await
             .expect("the server sees it end")
             .unwrap();
         // The next thing heard is of the next connection, not the end of the last.
-        client.execute(SignalCommand::FetchIceServers);
-        assert!(matches!(client.next().await, Input::IceServers(Err(_))));
+        client.execute(SERVER, SignalCommand::FetchIceServers(url.clone()));
+        assert!(matches!(client.next().await, Input::IceServers(SERVER, Err(_))));
     }
 }

@@ -108,7 +108,7 @@ impl Message for FromVerifier {}
 
 impl Message for ToWorker {
     fn needs_json(&self) -> bool {
-        matches!(self, Self::Input(Input::IceServers(Ok(_))))
+        matches!(self, Self::Input(Input::IceServers(_, Ok(_))))
     }
 }
 

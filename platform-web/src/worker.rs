@@ -10,6 +10,7 @@ use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt, select};
 use gloo_timers::future::sleep;
 use sazanami_core::node::{Config, Input, Node, Output, StartError};
+use sazanami_core::signaling::ServerUrl;
 use sazanami_core::store::SqliteStore;
 use sazanami_core::tabs::{NodeId, ToAll};
 use sazanami_core::transport::{Route, TransportEvent};
@@ -121,10 +122,12 @@ async fn run(page: Page, mut inbox: Inbox) {
         pool,
         ephemeral,
     } = databases;
+    // The one that the page came from.
+    let servers: Vec<ServerUrl> = page.0.location().origin().parse().into_iter().collect();
     let count = verifiers::count(&page.0.navigator());
     let mut verifiers = Verifiers::new(script, count);
     let node = random().map_err(Ending::Failed).and_then(|seed| {
-        Node::new(config(route, count, seed), store, vault, now())
+        Node::new(config(servers.clone(), route, count, seed), store, vault, now())
             .map(|node| node.with_blobs(blobs))
             .map_err(|error| match error {
                 StartError::Store(error) if error.damaged => Ending::Damaged,
@@ -273,8 +276,9 @@ async fn drive(
     }
 }
 
-fn config(route: Option<Route>, verifiers: usize, seed: [u8; 32]) -> Config {
+fn config(servers: Vec<ServerUrl>, route: Option<Route>, verifiers: usize, seed: [u8; 32]) -> Config {
     Config {
+        servers,
         route,
         verifiers,
         seed,

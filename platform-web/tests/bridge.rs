@@ -8,7 +8,7 @@ use sazanami_core::node::api::{
     Change, Command, FromNode, Network, Peer, PeerState, Person, Reply, Request, RequestError, RingRoute,
     Routes, Secret, SignalState,
 };
-use sazanami_core::node::{Input, Output, SignalCommand, SignalEvent};
+use sazanami_core::node::{Input, Output, ServerId, SignalCommand, SignalEvent};
 use sazanami_core::signaling::{IceServer, IceServers, PeerSignal, SessionId};
 use sazanami_core::social::{Ring, TextError};
 use sazanami_core::store::{Cursor, Note, Page, RequestKey, Scope};
@@ -106,14 +106,14 @@ fn to_the_worker() {
     }
     input(Input::Budget(LinkBudget::Background));
     input(Input::Tick);
-    input(Input::IceServers(Ok(server())));
-    input(Input::IceServers(Err("no".into())));
+    input(Input::IceServers(ServerId(1), Ok(server())));
+    input(Input::IceServers(ServerId(1), Err("no".into())));
     for event in [
         SignalEvent::Opened,
         SignalEvent::Message("{}".into()),
         SignalEvent::Closed("gone".into()),
     ] {
-        input(Input::Signal(event));
+        input(Input::Signal(ServerId(u32::MAX), event));
     }
 }
 
@@ -256,12 +256,12 @@ fn from_the_worker() {
         arrives(FromWorker::State(state));
     }
     for command in [
-        SignalCommand::Connect,
+        SignalCommand::Connect(url()),
         SignalCommand::Send("{}".into()),
         SignalCommand::Close,
-        SignalCommand::FetchIceServers,
+        SignalCommand::FetchIceServers(url()),
     ] {
-        output(Output::Signal(command));
+        output(Output::Signal(ServerId(0), command));
     }
     let link = LinkId(1);
     for route in [Route::Any, Route::RelayOnly] {
@@ -331,6 +331,12 @@ fn every_answer() {
         Reply::Network(Network {
             signal: SignalState::Online,
             refused: None,
+            servers: vec![ServerInfo {
+                url: url(),
+                state: SignalState::Connecting,
+                refused: Some(ErrorCode::TimedOut),
+                origin: ServerOrigin::Recommended,
+            }],
             peers: vec![peer],
             misses_relay: true,
         }),

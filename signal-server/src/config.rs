@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sazanami_core::signaling::ServerUrl;
+
 pub use self::limit_options::{LimitOptions, RateOption, Seconds};
 pub use self::options::{BadConfig, IceKind, LogFormat, Options};
 use crate::limits::Limits;
@@ -32,6 +34,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The NATS that joins this server with others into one.
     pub nats: Option<String>,
+    /// Other servers that clients are told to use beside this one.
+    pub recommend: Vec<ServerUrl>,
     /// Where to listen for `/metrics`; port 0 takes any free one.
     pub metrics_listen: Option<SocketAddr>,
     /// The time over which clients are told to go when the server stops.
@@ -110,6 +114,7 @@ impl Config {
             behind_proxy: false,
             tls: None,
             nats: None,
+            recommend: Vec::new(),
             metrics_listen: None,
             drain_time: Self::DRAIN_TIME,
             limits: Limits::for_listener(listen.ip()),

@@ -184,7 +184,8 @@ impl Connection {
         match sazanami_core::signaling::check_hello(proof, &self.challenge, now) {
             Ok(session) => {
                 self.session = Some(session);
-                self.outbox.push(&ServerMessage::Welcome);
+                let servers = self.hub.recommended().to_vec();
+                self.outbox.push(&ServerMessage::Welcome { servers });
                 self.hub.register(self.id, session, now);
             }
             Err(why) => {

@@ -131,10 +131,13 @@ async fn turn(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    // Credentials are for whoever asked, for now.
-    const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+    // Credentials are for whoever asked, for now. Pages of other servers ask too: their peers use several.
+    const HEADERS: [(header::HeaderName, &str); 2] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
     let problem = |status: StatusCode, error: String, missing| {
-        (status, NO_STORE, Json(Problem { error, missing })).into_response()
+        (status, HEADERS, Json(Problem { error, missing })).into_response()
     };
     let admitted = lock(&shared.turn_requests).take(shared.client(peer, &headers), ws::now());
     if !admitted {
@@ -153,7 +156,7 @@ async fn turn(
         );
     };
     match shared.ice.servers(host).await {
-        Ok(servers) => (NO_STORE, Json(servers)).into_response(),
+        Ok(servers) => (HEADERS, Json(servers)).into_response(),
         Err(error) => {
             let words = error.to_string();
             match error {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sazanami_core::signaling::{ServerMessage, SessionId, Topic};
+use sazanami_core::signaling::{MAX_RECOMMENDED, ServerMessage, ServerUrl, SessionId, Topic};
 use sazanami_core::time::Millis;
 use tokio::sync::Notify;
 
@@ -34,6 +34,8 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
+    /// Other servers that clients are told to use beside this one.
+    recommended: Vec<String>,
     metrics: Arc<Metrics>,
     /// Something is to be told to other servers.
     for_others: Notify,
@@ -81,10 +83,24 @@ impl Hub {
         };
         Self {
             limits,
+            recommended: Vec::new(),
             metrics: Arc::default(),
             for_others: Notify::new(),
             state: Mutex::new(state),
         }
+    }
+
+    /// Has clients told to use these servers beside this one; the first [`MAX_RECOMMENDED`] of them.
+    #[must_use]
+    pub fn recommending(mut self, servers: &[ServerUrl]) -> Self {
+        let servers = servers.iter().take(MAX_RECOMMENDED);
+        self.recommended = servers.map(ServerUrl::to_string).collect();
+        self
+    }
+
+    /// The addresses of the servers that clients are told to use beside this one.
+    pub fn recommended(&self) -> &[String] {
+        &self.recommended
     }
 
     /// The limits in force.

@@ -115,7 +115,8 @@ impl Server {
         let listen = |error| ServerError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let hub = Arc::new(Hub::new(config.limits.clone(), rand::random()));
+        let hub = Hub::new(config.limits.clone(), rand::random()).recommending(&config.recommend);
+        let hub = Arc::new(hub);
         let (ice, turn) = ice(&config, &hub).await?;
         let probe = match (&ice, &turn) {
             (_, Some(turn)) => Some(Probe::of_listener(turn.local_addr())),

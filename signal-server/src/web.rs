@@ -104,11 +104,17 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("referrer-policy", "no-referrer"),
 ];
 
+/// Where signal servers may be, beside this origin.
+const SERVERS: &str = "https: wss: http://127.0.0.1:* ws://127.0.0.1:* http://localhost:* ws://localhost:*";
+
 /// Everything from this origin alone, wasm allowed, no inline script or style.
 ///
+/// Connections may go to any server over TLS, and to this machine, since people choose the signal servers that they use.
+/// It gives away nothing: data channels go to any peer, and no policy limits them.
+///
 /// `connect-src 'self'` covers a WebSocket of the same origin in today's browsers but not in Safari before 15.4, so
-/// the server's own name is there with `ws:` and `wss:` too: tighter than allowing these schemes to any host. The
-/// `Host` header is the requester's own, and only a plain host and port is taken from it.
+/// the server's own name is there with `ws:` and `wss:` too. The `Host` header is the requester's own, and only a plain
+/// host and port is taken from it.
 fn content_security_policy(host: Option<&HeaderValue>) -> HeaderValue {
     let host = host
         .and_then(|host| host.to_str().ok())
@@ -118,7 +124,7 @@ fn content_security_policy(host: Option<&HeaderValue>) -> HeaderValue {
         .unwrap_or_default();
     let policy = format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; \
-         font-src 'self'; connect-src 'self'{sockets}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; \
+         font-src 'self'; connect-src 'self'{sockets} {SERVERS}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
@@ -179,7 +185,7 @@ mod tests {
             policy("example.org:8080")
                 .to_str()
                 .unwrap()
-                .contains("'self' ws://example.org:8080 wss://example.org:8080;")
+                .contains("'self' ws://example.org:8080 wss://example.org:8080 https: wss:")
         );
         for bad in [
             "a b",
@@ -190,7 +196,10 @@ mod tests {
             "example.org:80:90",
         ] {
             assert!(
-                policy(bad).to_str().unwrap().contains("connect-src 'self';"),
+                policy(bad)
+                    .to_str()
+                    .unwrap()
+                    .contains("connect-src 'self' https:"),
                 "{bad}"
             );
         }

@@ -11,7 +11,7 @@ use futures::{SinkExt, StreamExt};
 use nostr::prelude::Keys;
 use sazanami_core::identity::MemoryVault;
 use sazanami_core::node::api::{Command, Request};
-use sazanami_core::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
+use sazanami_core::node::{Config, Input, Node, Output, ServerId, SignalCommand, SignalEvent};
 use sazanami_core::signaling::IceServers;
 use sazanami_core::store::MemoryStore;
 use sazanami_core::sync::Message;
@@ -26,6 +26,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::Site;
 use link::{LinkHandle, Said};
+
+/// Its only server.
+const SERVER: ServerId = ServerId(0);
 
 /// The peer. Nothing happens but while one of its calls waits.
 pub struct RawPeer {
@@ -57,6 +60,7 @@ impl RawPeer {
         let vault = Box::new(MemoryVault(Some(keys.clone())));
         let mut node = Node::new(
             Config {
+                servers: vec![site.address().parse()?],
                 route: Some(Route::Any),
                 verifiers: 0,
                 seed,
@@ -183,7 +187,7 @@ impl RawPeer {
                     Some(Err(error)) => bail!("the signal server: {error}"),
                     None => bail!("the signal server hung up"),
                 };
-                self.node.handle(Input::Signal(event), now());
+                self.node.handle(Input::Signal(SERVER, event), now());
             }
             () = sleep(tick) => self.node.handle(Input::Tick, now()),
         }
@@ -193,17 +197,19 @@ impl RawPeer {
     async fn carry_out(&mut self, output: Output) -> Result<()> {
         match output {
             Output::Interface(_) | Output::Verify(_) | Output::Client(_) => {}
-            Output::Signal(SignalCommand::Connect) => {
+            Output::Signal(_, SignalCommand::Connect(_)) => {
                 self.socket = Some(tokio_tungstenite::connect_async(&self.server).await?.0);
-                self.node.handle(Input::Signal(SignalEvent::Opened), now());
+                self.node
+                    .handle(Input::Signal(SERVER, SignalEvent::Opened), now());
             }
-            Output::Signal(SignalCommand::Send(text)) => {
+            Output::Signal(_, SignalCommand::Send(text)) => {
                 let socket = self.socket.as_mut().context("connected before it sends")?;
                 socket.send(WsMessage::text(text)).await?;
             }
-            Output::Signal(SignalCommand::Close) => self.socket = None,
-            Output::Signal(SignalCommand::FetchIceServers) => {
-                self.node.handle(Input::IceServers(Ok(self.ice.clone())), now());
+            Output::Signal(_, SignalCommand::Close) => self.socket = None,
+            Output::Signal(_, SignalCommand::FetchIceServers(_)) => {
+                self.node
+                    .handle(Input::IceServers(SERVER, Ok(self.ice.clone())), now());
             }
             Output::Transport(TransportCommand::Connect { link, options }) => {
                 self.links

@@ -1,8 +1,8 @@
-//! Peers and server, with a word on what they are.
+//! Peers and servers, with a word on what they are.
 
 use dioxus::prelude::*;
 
-use crate::components::PeerList;
+use crate::components::{PeerList, ServerList};
 
 /// The sheet's content.
 #[component]
@@ -16,5 +16,6 @@ pub(crate) fn NetworkSheet() -> Element {
             dt { {t!("path-relayed")} }
             dd { {t!("path-relayed-text")} }
         }
+        ServerList {}
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sazanami_app::{STYLES, SessionState};
 use sazanami_core::Keys;
-use sazanami_core::node::api::{Network, Peer, PeerState, SignalState};
+use sazanami_core::node::api::{Network, Peer, PeerState, ServerInfo, ServerOrigin, SignalState};
 use sazanami_core::signaling::SessionId;
 use sazanami_core::store::RECOVERED;
 use sazanami_core::transport::{PathKind, Route};
@@ -77,9 +77,36 @@ fn network() -> Network {
     Network {
         signal: SignalState::Online,
         refused: None,
+        servers: servers(),
         peers,
         misses_relay: true,
     }
+}
+
+fn servers() -> Vec<ServerInfo> {
+    let server = |url: &str, state, origin| ServerInfo {
+        url: url.parse().unwrap(),
+        state,
+        refused: None,
+        origin,
+    };
+    vec![
+        server(
+            "https://sazanami.example.org",
+            SignalState::Online,
+            ServerOrigin::Started,
+        ),
+        server(
+            "https://nami.example.net",
+            SignalState::Connecting,
+            ServerOrigin::Recommended,
+        ),
+        server(
+            "https://a-community-with-a-rather-long-name.example.com:8443/sazanami",
+            SignalState::Offline,
+            ServerOrigin::Added,
+        ),
+    ]
 }
 
 fn full(language: &str) -> World {

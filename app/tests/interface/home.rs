@@ -364,6 +364,7 @@ fn the_network_is_told_in_words_and_data() {
     world.node.network = Network {
         signal: SignalState::Online,
         refused: Some(sazanami_core::signaling::ErrorCode::TooManyConnections),
+        servers: Vec::new(),
         peers: vec![
             peer(1, Some("海"), PeerState::Live, Some(PathKind::Direct), Some(23)),
             peer(2, Some("岬"), PeerState::Syncing, Some(PathKind::Relayed), None),

@@ -18,7 +18,9 @@ use futures::future::LocalBoxFuture;
 use sazanami_app::{App, Backend, Host, NodePort, SessionState};
 use sazanami_core::node::api::{
     Change, Command, FromNode, Network, Person, Reply, Request, RequestError, RingRoute, Routes, Secret,
+    ServerInfo, ServerOrigin, SignalState,
 };
+use sazanami_core::signaling::ServerUrl;
 use sazanami_core::social::Ring;
 use sazanami_core::store::{Note, Page, Scope, StorageReport};
 use sazanami_core::time::Millis;
@@ -199,6 +201,22 @@ impl Node {
             }
             Command::SetRoute { ring, route } => {
                 self.routes.push((ring, route));
+                Reply::Done
+            }
+            Command::AddServer(url) => match ServerUrl::typed(&url) {
+                Ok(url) => {
+                    self.network.servers.push(ServerInfo {
+                        url,
+                        state: SignalState::Connecting,
+                        refused: None,
+                        origin: ServerOrigin::Added,
+                    });
+                    Reply::Done
+                }
+                Err(_) => return Err(RequestError::NotAServer),
+            },
+            Command::RemoveServer(url) => {
+                self.network.servers.retain(|server| server.url != url);
                 Reply::Done
             }
             Command::Storage => Reply::Storage(Box::new(self.storage.clone())),

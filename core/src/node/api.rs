@@ -5,7 +5,7 @@ use nostr::prelude::{EventId, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::media::{BlobId, Usage};
-use crate::signaling::{ErrorCode, SessionId};
+use crate::signaling::{ErrorCode, ServerUrl, SessionId};
 use crate::social::{Ring, TextError};
 use crate::store::transfer::{Format, Imported};
 use crate::store::{
@@ -201,6 +201,10 @@ pub enum Command {
     StopTransfers,
     /// The network as it is. [`Reply::Network`].
     Network,
+    /// Use a signal server beside the others, from now on. [`Reply::Done`].
+    AddServer(String),
+    /// Do not use a signal server any more that was added or recommended. [`Reply::Done`].
+    RemoveServer(ServerUrl),
     /// Which way to people of each ring. [`Reply::Routes`].
     Routes,
     /// Choose the way to people of a ring, from now on: links that break the choice end, and are made anew. Kept; a node
@@ -306,6 +310,12 @@ pub enum RequestError {
     /// The key was imported and nothing of it has arrived yet: a change now would replace a list that is elsewhere.
     #[error("the imported profile has not arrived yet: connect to somebody first")]
     NotYetSynced,
+    /// Not the address of a signal server.
+    #[error("this is not a server's address (https://example.org)")]
+    NotAServer,
+    /// As many signal servers as can be used are used.
+    #[error("no more servers can be used at once")]
+    TooManyServers,
     /// What is replied to, quoted, reposted or reacted to is not stored here.
     #[error("this note is not here")]
     NotHere,
@@ -413,7 +423,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The connection to the signal server.
+/// The connection to a signal server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalState {
     /// Not connected; trying again by itself.
@@ -423,6 +433,30 @@ pub enum SignalState {
     Connecting,
     /// Welcomed.
     Online,
+}
+
+/// Why a signal server is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerOrigin {
+    /// The program was started with it; in the browser, the page came from it.
+    Started,
+    /// The person added it.
+    Added,
+    /// One of the others recommends it.
+    Recommended,
+}
+
+/// A signal server as the interface shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Its address.
+    pub url: ServerUrl,
+    /// The connection to it.
+    pub state: SignalState,
+    /// What it refused lately, if anything.
+    pub refused: Option<ErrorCode>,
+    /// Why it is used.
+    pub origin: ServerOrigin,
 }
 
 /// How far a link to a peer is.
@@ -464,10 +498,12 @@ pub struct Peer {
 /// The network around this device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// The signal server.
+    /// The signal server that is furthest: one is enough.
     pub signal: SignalState,
-    /// What it refused lately, if anything.
+    /// What one of them refused lately, if anything.
     pub refused: Option<ErrorCode>,
+    /// All of them, in the order in which they are preferred.
+    pub servers: Vec<ServerInfo>,
     /// The peers, connected ones first.
     pub peers: Vec<Peer>,
     /// Some people are to be reached through a relay only, and there is none: they are not connected.
@@ -505,7 +541,7 @@ pub enum Change {
     Person(PublicKey),
     /// The own identity was made, imported or renamed.
     Me,
-    /// Peers or the server connection changed.
+    /// Peers, servers, or the connections to them changed.
     Network,
     /// Answers to these queries are other ones now.
     Queries(Vec<Query>),

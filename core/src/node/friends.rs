@@ -10,7 +10,7 @@ use nostr::nips::nip44::v2::ConversationKey;
 use nostr::prelude::{Keys, PublicKey};
 
 use super::Node;
-use crate::signaling::{ClientMessage, MAX_TOPICS, SessionId, Topic};
+use crate::signaling::{ClientMessage, MAX_TOPICS, Topic};
 use crate::social::Ring;
 use crate::store::{Store, StoreError};
 use crate::time::Millis;
@@ -49,9 +49,9 @@ struct Joined {
 }
 
 impl Friends {
-    /// The connection to the server is new: no topic is joined.
-    pub(super) fn left(&mut self) {
-        self.joined.clear();
+    /// The topics that this peer is in, on every server.
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        self.joined.keys().cloned().collect()
     }
 
     /// The identity is new.
@@ -116,7 +116,7 @@ impl<S: Store> Node<S> {
             .collect();
         for topic in over {
             self.friends.joined.remove(&topic);
-            self.tell_server(&ClientMessage::Leave { topic });
+            self.tell_servers(&ClientMessage::Leave { topic });
         }
         let mut joins = Vec::new();
         for (topic, joined) in &mut self.friends.joined {
@@ -148,22 +148,14 @@ impl<S: Store> Node<S> {
             }
         }
         for topic in joins {
-            self.tell_server(&ClientMessage::Join { topic });
+            self.tell_servers(&ClientMessage::Join { topic });
         }
     }
 
-    /// The server named those who are in a topic.
-    pub(super) fn friends_found(&mut self, topic: &Topic, peers: &[SessionId], now: Millis) {
-        let Some(joined) = self.friends.joined.get(topic) else {
-            return;
-        };
-        let ring = self.friends.ring(&joined.friend, self.me.as_ref());
-        let own = self.session_id();
-        let others: Vec<SessionId> = peers.iter().filter(|peer| **peer != own).copied().collect();
-        if !others.is_empty() {
-            self.mesh.sampled(&others, ring, now);
-            self.tend_links(now);
-        }
+    /// How near those are who can name a topic; `None` when this peer is not in it.
+    pub(super) fn ring_of_topic(&self, topic: &Topic) -> Option<Ring> {
+        let joined = self.friends.joined.get(topic)?;
+        Some(self.friends.ring(&joined.friend, self.me.as_ref()))
     }
 
     fn look_for_friends(&mut self, now: Millis) -> Result<(), StoreError> {

@@ -1,15 +1,15 @@
-//! Introductions: sealed offers, answers and candidates that peers send each other through the signal server.
+//! Introductions: sealed offers, answers and candidates that peers send each other through signal servers.
 
 use std::collections::VecDeque;
 
 use nostr::prelude::PublicKey;
 use rand::RngExt;
 
-use super::{Node, Output};
+use super::{Node, Output, ServerId};
 use crate::identity;
 use crate::mesh::{Admission, LinkBudget};
 use crate::signaling::introduction::{self, Body, Introduction, LIFETIME_MS};
-use crate::signaling::{ClientMessage, PeerSignal, SessionId};
+use crate::signaling::{PeerSignal, SessionId};
 use crate::social::Ring;
 use crate::store::Store;
 use crate::time::Millis;
@@ -40,7 +40,7 @@ impl Retired {
 }
 
 impl<S: Store> Node<S> {
-    pub(super) fn introduced(&mut self, from: SessionId, sealed: &str, now: Millis) {
+    pub(super) fn introduced(&mut self, at: ServerId, from: SessionId, sealed: &str, now: Millis) {
         if self.me.is_none() || self.mesh.is_banned(&from.0, now) {
             return;
         }
@@ -52,6 +52,7 @@ impl<S: Store> Node<S> {
                 return;
             }
         };
+        self.met(at, &[from]);
         let signal = match introduction.body {
             Body::Signal(ref signal) => signal.clone(),
             Body::Full | Body::NoRelay => return self.refused(from, introduction.to_attempt, now),
@@ -249,7 +250,7 @@ impl<S: Store> Node<S> {
 
     fn send_introduction(&mut self, introduction: &Introduction, to: SessionId) {
         match introduction::seal(introduction, self.session_keys(), to) {
-            Ok(sealed) => self.tell_server(&ClientMessage::Relay { to, sealed }),
+            Ok(sealed) => self.relay(to, sealed),
             Err(error) => tracing::warn!(%error, "an introduction cannot be sealed"),
         }
     }

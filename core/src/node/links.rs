@@ -6,7 +6,7 @@ use nostr::prelude::{Event, PublicKey};
 use rand::RngExt;
 use rand::seq::IteratorRandom;
 
-use super::api::{Change, Peer, PeerState, SignalState};
+use super::api::{Change, Peer, PeerState};
 use super::repair::Repair;
 use super::requests::UNSYNCED;
 use super::routes::Telling;
@@ -101,7 +101,7 @@ impl<S: Store> Node<S> {
         while self.links.len() > self.mesh.budget().most() {
             self.make_room(None, now);
         }
-        if self.server.state != SignalState::Online || self.server.ice().is_none() {
+        if !self.servers.any_online() || self.ice().is_none() {
             return;
         }
         self.tend_topics(now);
@@ -134,7 +134,7 @@ impl<S: Store> Node<S> {
             polite: self.is_polite_to(peer),
             offer,
             route: telling.route,
-            ice_servers: self.server.ice().unwrap_or_default().to_vec(),
+            ice_servers: self.ice().unwrap_or_default().to_vec(),
         };
         let link = Link {
             peer,

@@ -9,7 +9,6 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::Node;
-use super::api::SignalState;
 use crate::store::Store;
 use crate::time::Millis;
 use crate::transport::{IceState, LinkId, PathKind};
@@ -86,8 +85,8 @@ impl<S: Store> Node<S> {
     }
 
     pub(super) fn tend_repairs(&mut self, now: Millis) {
-        // Candidates travel by the server: without it a restart would be spent on nothing.
-        let carried = self.server.state == SignalState::Online && !self.server.no_network;
+        // Candidates travel by a server: without it a restart would be spent on nothing.
+        let carried = self.servers.any_online() && !self.servers.no_network;
         let (mut lost, mut restarted) = (Vec::new(), Vec::new());
         for (id, link) in &mut self.links {
             let Some(repair) = &mut link.repair else {
@@ -114,17 +113,17 @@ impl<S: Store> Node<S> {
 
     /// The device has a network again.
     pub(super) fn network_came(&mut self, now: Millis) {
-        if std::mem::take(&mut self.server.no_network) {
+        if std::mem::take(&mut self.servers.no_network) {
             return self.network_became_another(now);
         }
-        self.check_server(now);
+        self.check_servers(now);
         self.mesh.try_now(now);
         self.tick(now);
     }
 
     /// The device has no network, as it says. Open connections may know better, and are kept until they break.
     pub(super) fn network_went(&mut self, now: Millis) {
-        self.server.no_network = true;
+        self.servers.no_network = true;
         self.tick(now);
     }
 
@@ -134,7 +133,7 @@ impl<S: Store> Node<S> {
             return;
         }
         // Through the old address nothing goes any more, and nobody says so.
-        self.call_again(now);
+        self.call_all_again(now);
         self.mesh.try_now(now);
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             // The other side knows of nothing: this one begins. What was tried from the old address does not count.
@@ -149,7 +148,7 @@ impl<S: Store> Node<S> {
     /// The device slept, or its clock was set: whatever is open may have broken meanwhile.
     pub(super) fn woke(&mut self, before: Millis, now: Millis) {
         self.mesh.clock_set_back(now);
-        self.server.clock_set_back(now);
+        self.servers.clock_set_back(now);
         for link in self.links.values_mut() {
             link.since = link.since.min(now);
             link.opened = link.opened.map(|at| at.min(now));
@@ -159,9 +158,9 @@ impl<S: Store> Node<S> {
         }
         // After long, the server has hung up, or the clock is another one, which the server's challenge tells.
         if now < before || now.since(before) >= LONG {
-            self.call_again(now);
+            self.call_all_again(now);
         } else {
-            self.check_server(now);
+            self.check_servers(now);
         }
     }
 

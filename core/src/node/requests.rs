@@ -234,11 +234,20 @@ impl<S: Store> Node<S> {
             Command::FinishImport => self.finish_import(now)?,
             Command::StopTransfers => self.stop_transfers()?,
             Command::Network => Reply::Network(Network {
-                signal: self.server.state,
-                refused: self.server.refused,
+                signal: self.servers.state(),
+                refused: self.servers.refused(),
+                servers: self.servers.info(),
                 peers: self.peers()?,
                 misses_relay: self.misses_relay(),
             }),
+            Command::AddServer(url) => {
+                self.add_server(&url, now)?;
+                Reply::Done
+            }
+            Command::RemoveServer(url) => {
+                self.remove_server(&url, now)?;
+                Reply::Done
+            }
             Command::Routes => Reply::Routes(self.chosen_routes()),
             Command::SetRoute { ring, route } => {
                 self.set_route(ring, route, now)?;

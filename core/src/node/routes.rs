@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::{self, RequestError, RingRoute};
 use super::{Node, Output};
-use crate::signaling::PeerSignal;
+use crate::signaling::{IceServer, PeerSignal};
 use crate::social::Ring;
 use crate::store::{Store, StoreError};
 use crate::time::Millis;
@@ -98,16 +98,19 @@ impl<S: Store> Node<S> {
         route == Route::Any || self.has_relay()
     }
 
+    /// The ICE servers that links use; `None` until those of one signal server are known.
+    pub(super) fn ice(&self) -> Option<&[IceServer]> {
+        self.servers.ice()
+    }
+
     fn has_relay(&self) -> bool {
-        let servers = self.server.ice().unwrap_or_default();
-        servers.iter().any(|server| server.relays())
+        let servers = self.ice().unwrap_or_default();
+        servers.iter().any(IceServer::relays)
     }
 
     /// Whether people are not connected for want of a relay.
     pub(super) fn misses_relay(&self) -> bool {
-        self.server.ice().is_some()
-            && !self.has_relay()
-            && self.route_to_ring(Ring::Stranger) == Route::RelayOnly
+        self.ice().is_some() && !self.has_relay() && self.route_to_ring(Ring::Stranger) == Route::RelayOnly
     }
 
     /// The person at the other end has proven who they are: whether the link may go on. If so, what was kept back goes.
@@ -226,7 +229,7 @@ impl<S: Store> Node<S> {
 
     /// Has a link look for a path anew.
     pub(super) fn restart_link(&mut self, link: LinkId) {
-        let ice_servers = self.server.ice().unwrap_or_default().to_vec();
+        let ice_servers = self.ice().unwrap_or_default().to_vec();
         self.outputs
             .push_back(Output::Transport(TransportCommand::Restart { link, ice_servers }));
     }

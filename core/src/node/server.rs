@@ -1,15 +1,15 @@
-//! The connection to the signal server: kept up, with the lobby joined and ICE servers at hand.
+//! The connection to one signal server: kept up, with all topics joined and ICE servers at hand.
 
 use std::time::Duration;
 
 use nostr::prelude::Keys;
 use rand::RngExt;
 
-use super::api::SignalState;
-use super::{Node, Output, SignalCommand, SignalEvent};
+use super::api::{ServerOrigin, SignalState};
+use super::{Node, Output, ServerId, SignalCommand, SignalEvent};
 use crate::signaling::{
     self, ClientMessage, ErrorCode, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage,
-    SessionId, Topic,
+    ServerUrl, SessionId, Topic,
 };
 use crate::social::Ring;
 use crate::store::Store;
@@ -31,17 +31,19 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// Before `/turn` is asked again after it failed.
 const ICE_RETRY: Duration = Duration::from_secs(30);
-/// Introductions that wait for the server to come back; they expire by themselves.
-const MAX_UNSENT: usize = 256;
 /// By how much this device's clock may differ from the server's before the server's is used between peers: below, it is
 /// a slow path to the server as likely as a wrong clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
 
-/// What is known of the connection.
-#[derive(Debug, Default)]
+/// A server, and what is known of the connection to it.
+#[derive(Debug)]
 pub(super) struct Server {
+    pub(super) id: ServerId,
+    pub(super) url: ServerUrl,
+    /// Why it is used.
+    pub(super) origin: ServerOrigin,
     pub(super) state: SignalState,
     /// The last refusal, until the server has been well since: a welcome, or a pong.
     pub(super) refused: Option<ErrorCode>,
@@ -50,20 +52,38 @@ pub(super) struct Server {
     next_ping: Millis,
     retry: Millis,
     failures: u32,
-    ice: Option<Vec<IceServer>>,
+    /// Its ICE servers; `None` until `/turn` has answered or failed once.
+    pub(super) ice: Option<Vec<IceServer>>,
     ice_due: Millis,
     ice_asked: bool,
-    unsent: Vec<String>,
     /// By when it must be heard, after a moment at which the connection may have broken.
     check: Option<Millis>,
-    /// The device says that it has no network.
-    pub(super) no_network: bool,
-    /// Milliseconds by which the server's clock is ahead of this device's.
-    ahead: i64,
+    /// Milliseconds by which its clock is ahead of this device's; `None` while it has not told.
+    pub(super) ahead: Option<i64>,
 }
 
 impl Server {
-    pub(super) fn retry_now(&mut self, now: Millis) {
+    pub(super) fn new(id: ServerId, url: ServerUrl, origin: ServerOrigin) -> Self {
+        Self {
+            id,
+            url,
+            origin,
+            state: SignalState::default(),
+            refused: None,
+            since: Millis::default(),
+            heard: Millis::default(),
+            next_ping: Millis::default(),
+            retry: Millis::default(),
+            failures: 0,
+            ice: None,
+            ice_due: Millis::default(),
+            ice_asked: false,
+            check: None,
+            ahead: None,
+        }
+    }
+
+    fn retry_now(&mut self, now: Millis) {
         self.retry = now;
         self.failures = 0;
     }
@@ -76,197 +96,234 @@ impl Server {
         self.since = self.since.min(now);
         self.heard = self.heard.min(now);
     }
-
-    /// The ICE servers; `None` until `/turn` has answered or failed once.
-    pub(super) fn ice(&self) -> Option<&[IceServer]> {
-        self.ice.as_deref()
-    }
 }
 
 impl<S: Store> Node<S> {
-    pub(super) fn tend_server(&mut self, now: Millis) {
-        match self.server.state {
-            SignalState::Offline if now >= self.server.retry => {
-                if self.server.no_network {
-                    self.server.retry = now + PROBE;
+    pub(super) fn tend_server(&mut self, id: ServerId, now: Millis) {
+        let no_network = self.servers.no_network;
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
+        match server.state {
+            SignalState::Offline if now >= server.retry => {
+                if no_network {
+                    server.retry = now + PROBE;
                 }
-                self.server.since = now;
-                self.set_signal_state(SignalState::Connecting);
-                self.outputs.push_back(Output::Signal(SignalCommand::Connect));
+                server.since = now;
+                let connect = SignalCommand::Connect(server.url.clone());
+                self.set_signal_state(id, SignalState::Connecting);
+                self.outputs.push_back(Output::Signal(id, connect));
             }
-            SignalState::Connecting if now.since(self.server.since) >= CONNECT_LIMIT => self.hang_up(now),
-            SignalState::Online if now.since(self.server.heard) >= SILENCE_LIMIT => self.hang_up(now),
-            SignalState::Online if self.server.check.is_some_and(|at| now >= at) => self.call_again(now),
-            SignalState::Online if now >= self.server.next_ping => {
-                self.server.next_ping = now + PING_INTERVAL;
-                self.tell_server(&ClientMessage::Ping);
+            SignalState::Connecting if now.since(server.since) >= CONNECT_LIMIT => self.hang_up(id, now),
+            SignalState::Online if now.since(server.heard) >= SILENCE_LIMIT => self.hang_up(id, now),
+            SignalState::Online if server.check.is_some_and(|at| now >= at) => self.call_again(id, now),
+            SignalState::Online if now >= server.next_ping => {
+                server.next_ping = now + PING_INTERVAL;
+                self.tell_server(id, &ClientMessage::Ping);
             }
             _ => {}
         }
-        if self.server.state == SignalState::Online && now >= self.server.ice_due && !self.server.ice_asked {
-            self.server.ice_asked = true;
-            self.outputs
-                .push_back(Output::Signal(SignalCommand::FetchIceServers));
+        if let Some(server) = self.servers.get_mut(id)
+            && server.state == SignalState::Online
+            && now >= server.ice_due
+            && !server.ice_asked
+        {
+            server.ice_asked = true;
+            let fetch = SignalCommand::FetchIceServers(server.url.clone());
+            self.outputs.push_back(Output::Signal(id, fetch));
         }
     }
 
-    pub(super) fn signal_event(&mut self, event: SignalEvent, now: Millis) {
+    pub(super) fn signal_event(&mut self, id: ServerId, event: SignalEvent, now: Millis) {
+        // What comes of one that is not used any more is late.
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
         match event {
-            SignalEvent::Opened => self.server.heard = now,
+            SignalEvent::Opened => server.heard = now,
             SignalEvent::Message(text) if text.len() <= MAX_MESSAGE => {
-                self.server.heard = now;
-                self.server.check = None;
+                server.heard = now;
+                server.check = None;
                 // A server of a newer version may say what this one does not know.
                 if let Ok(message) = serde_json::from_str::<ServerMessage>(&text) {
-                    self.server_message(message, now);
+                    self.server_message(id, message, now);
                 }
             }
-            SignalEvent::Message(_) => self.hang_up(now),
+            SignalEvent::Message(_) => self.hang_up(id, now),
             SignalEvent::Closed(reason) => {
-                if self.server.state != SignalState::Offline {
-                    tracing::info!(reason, "signal server lost");
-                    self.went_offline(now);
+                if server.state != SignalState::Offline {
+                    tracing::info!(url = %server.url, reason, "signal server lost");
+                    self.went_offline(id, now);
                 }
             }
         }
     }
 
-    fn server_message(&mut self, message: ServerMessage, now: Millis) {
+    fn server_message(&mut self, id: ServerId, message: ServerMessage, now: Millis) {
         match message {
             ServerMessage::Challenge {
                 challenge,
                 now: theirs,
             } => {
-                let ahead = theirs.map_or(0, |theirs| theirs.0.wrapping_sub(now.0).cast_signed());
-                let tolerated = u128::from(ahead.unsigned_abs()) <= CLOCK_TOLERANCE.as_millis();
-                self.server.ahead = if tolerated { 0 } else { ahead };
-                let dated = self.network_time(now);
+                if let (Some(theirs), Some(server)) = (theirs, self.servers.get_mut(id)) {
+                    let ahead = theirs.0.wrapping_sub(now.0).cast_signed();
+                    let tolerated = u128::from(ahead.unsigned_abs()) <= CLOCK_TOLERANCE.as_millis();
+                    server.ahead = Some(if tolerated { 0 } else { ahead });
+                }
+                // To a server by its own clock, whatever the others say.
+                let ahead = self.servers.get(id).and_then(|server| server.ahead);
+                let dated = Millis(now.0.saturating_add_signed(ahead.unwrap_or_default()));
                 let proof = Box::new(signaling::hello_proof(&self.session, &challenge, dated));
-                self.tell_server(&ClientMessage::Hello {
-                    version: PROTOCOL_VERSION,
-                    proof,
-                });
-            }
-            ServerMessage::Welcome => {
-                self.server.failures = 0;
-                self.server.refused = None;
-                self.server.next_ping = now + PING_INTERVAL;
-                self.set_signal_state(SignalState::Online);
-                // Even with all links made: in the lobby others find this peer.
-                self.mesh.asked(now);
-                self.friends.left();
-                self.join_lobby();
-                let unsent = std::mem::take(&mut self.server.unsent);
-                self.outputs.extend(
-                    unsent
-                        .into_iter()
-                        .map(|text| Output::Signal(SignalCommand::Send(text))),
+                self.tell_server(
+                    id,
+                    &ClientMessage::Hello {
+                        version: PROTOCOL_VERSION,
+                        proof,
+                    },
                 );
-                self.tick(now);
             }
-            ServerMessage::Members { topic, peers } if topic == Topic::lobby() => {
+            ServerMessage::Welcome { servers } => self.welcomed(id, &servers, now),
+            ServerMessage::Members { topic, peers } => {
                 let own = self.session_id();
                 let others: Vec<SessionId> = peers.into_iter().filter(|peer| *peer != own).collect();
-                self.mesh.sampled(&others, Ring::Stranger, now);
-                self.tend_links(now);
+                let ring = if topic == Topic::lobby() {
+                    Some(Ring::Stranger)
+                } else {
+                    self.ring_of_topic(&topic)
+                };
+                if let Some(ring) = ring
+                    && !others.is_empty()
+                {
+                    self.mesh.sampled(&others, ring, now);
+                    self.met(id, &others);
+                    self.tend_links(now);
+                }
             }
-            ServerMessage::Members { topic, peers } => self.friends_found(&topic, &peers, now),
-            ServerMessage::Relayed { from, sealed } => self.introduced(from, &sealed, now),
-            ServerMessage::Unreachable { to } => self.unreachable(to),
+            ServerMessage::Relayed { from, sealed } => self.introduced(id, from, &sealed, now),
+            ServerMessage::Unreachable { to } => self.not_reachable(id, to),
             ServerMessage::Error { code, message } => {
-                tracing::warn!(?code, message, "signal server refused");
-                self.server.refused = Some(code);
-                self.network_changed = true;
+                if let Some(server) = self.servers.get_mut(id) {
+                    tracing::warn!(url = %server.url, ?code, message, "signal server refused");
+                    server.refused = Some(code);
+                    self.network_changed = true;
+                }
             }
-            ServerMessage::Pong => self.network_changed |= self.server.refused.take().is_some(),
+            ServerMessage::Pong => {
+                if let Some(server) = self.servers.get_mut(id) {
+                    self.network_changed |= server.refused.take().is_some();
+                }
+            }
         }
     }
 
-    pub(super) fn ice_servers(&mut self, result: Result<IceServers, String>, now: Millis) {
-        self.server.ice_asked = false;
+    fn welcomed(&mut self, id: ServerId, recommended: &[String], now: Millis) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.failures = 0;
+            server.refused = None;
+            server.next_ping = now + PING_INTERVAL;
+        }
+        self.set_signal_state(id, SignalState::Online);
+        // Even with all links made: in the lobby others find this peer.
+        self.mesh.asked(now);
+        let lobby = Topic::lobby();
+        for topic in [lobby].into_iter().chain(self.friends.topics()) {
+            self.tell_server(id, &ClientMessage::Join { topic });
+        }
+        self.send_unsent();
+        self.recommended(id, recommended, now);
+        self.tick(now);
+    }
+
+    pub(super) fn ice_servers(&mut self, id: ServerId, result: Result<IceServers, String>, now: Millis) {
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
+        server.ice_asked = false;
         match result {
             Ok(servers) => {
                 let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
-                self.server.ice_due = now + life;
-                self.server.ice = Some(servers.ice_servers);
-                self.renew_relays();
+                server.ice_due = now + life;
+                server.ice = Some(servers.ice_servers);
+                if self.servers.ice_source() == Some(id) {
+                    self.renew_relays();
+                }
             }
             Err(reason) => {
-                tracing::warn!(reason, "no ICE servers");
-                self.server.ice_due = now + ICE_RETRY;
+                tracing::warn!(url = %server.url, reason, "no ICE servers");
+                server.ice_due = now + ICE_RETRY;
                 // Peers on the same network still find each other.
-                self.server.ice.get_or_insert_default();
+                server.ice.get_or_insert_default();
             }
         }
         self.tend_links(now);
     }
 
-    /// The time by which peers date what they say to each other: the server's, where this device's clock is far off. So
-    /// a wrong clock keeps nobody apart; posts still bear the device's own time.
-    pub(super) fn network_time(&self, now: Millis) -> Millis {
-        Millis(now.0.saturating_add_signed(self.server.ahead))
-    }
-
-    pub(super) fn join_lobby(&mut self) {
-        self.tell_server(&ClientMessage::Join {
-            topic: Topic::lobby(),
-        });
-    }
-
-    pub(super) fn tell_server(&mut self, message: &ClientMessage) {
-        let text = serde_json::to_string(message).expect("these messages always serialise");
-        if self.server.state == SignalState::Online || matches!(message, ClientMessage::Hello { .. }) {
-            self.outputs.push_back(Output::Signal(SignalCommand::Send(text)));
-        } else if matches!(message, ClientMessage::Relay { .. }) && self.server.unsent.len() < MAX_UNSENT {
-            // A broken path takes server and links down together: what repairs the links follows the welcome.
-            self.server.unsent.push(text);
+    /// Says something to a server that has welcomed this peer, or is to.
+    pub(super) fn tell_server(&mut self, id: ServerId, message: &ClientMessage) {
+        let online = |server: &Server| server.state == SignalState::Online;
+        if self.servers.get(id).is_some_and(online) || matches!(message, ClientMessage::Hello { .. }) {
+            let text = serde_json::to_string(message).expect("these messages always serialise");
+            self.outputs
+                .push_back(Output::Signal(id, SignalCommand::Send(text)));
         }
     }
 
-    /// Asks whether the server is still there, with little patience: the connection may have broken unnoticed.
-    pub(super) fn check_server(&mut self, now: Millis) {
-        match self.server.state {
-            SignalState::Offline => self.server.retry_now(now),
-            SignalState::Connecting => self.server.since = now,
-            SignalState::Online if self.server.check.is_none() => {
-                self.server.check = Some(now + CHECK_LIMIT);
-                self.server.next_ping = now + PING_INTERVAL;
-                self.tell_server(&ClientMessage::Ping);
+    /// Asks whether a server is still there, with little patience: the connection may have broken unnoticed.
+    pub(super) fn check_server(&mut self, id: ServerId, now: Millis) {
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
+        match server.state {
+            SignalState::Offline => server.retry_now(now),
+            SignalState::Connecting => server.since = now,
+            SignalState::Online if server.check.is_none() => {
+                server.check = Some(now + CHECK_LIMIT);
+                server.next_ping = now + PING_INTERVAL;
+                self.tell_server(id, &ClientMessage::Ping);
             }
             SignalState::Online => {}
         }
     }
 
-    /// Ends the connection to the server, and makes it anew at once. The session stays: the server drops the older one.
-    pub(super) fn call_again(&mut self, now: Millis) {
-        if self.server.state != SignalState::Offline {
-            self.hang_up(now);
+    /// Ends the connection to a server, and makes it anew at once. The session stays: the server drops the older one.
+    pub(super) fn call_again(&mut self, id: ServerId, now: Millis) {
+        let offline = |server: &Server| server.state == SignalState::Offline;
+        if !self.servers.get(id).is_none_or(offline) {
+            self.hang_up(id, now);
         }
-        self.server.retry_now(now);
-    }
-
-    fn hang_up(&mut self, now: Millis) {
-        self.outputs.push_back(Output::Signal(SignalCommand::Close));
-        self.went_offline(now);
-    }
-
-    fn went_offline(&mut self, now: Millis) {
-        let wait = FIRST_WAIT
-            .saturating_mul(1 << self.server.failures.min(10))
-            .min(MAX_WAIT);
-        // Jitter: when a server restarts, its clients do not come back all at once.
-        self.server.retry = now + wait.mul_f64(self.rng.random_range(0.5..1.5));
-        self.server.failures += 1;
-        if self.server.no_network {
-            self.server.retry = self.server.retry.max(now + PROBE);
+        if let Some(server) = self.servers.get_mut(id) {
+            server.retry_now(now);
         }
-        self.server.check = None;
-        self.server.ice_asked = false;
-        self.set_signal_state(SignalState::Offline);
     }
 
-    fn set_signal_state(&mut self, state: SignalState) {
-        self.server.state = state;
+    fn hang_up(&mut self, id: ServerId, now: Millis) {
+        self.outputs.push_back(Output::Signal(id, SignalCommand::Close));
+        self.went_offline(id, now);
+    }
+
+    fn went_offline(&mut self, id: ServerId, now: Millis) {
+        let no_network = self.servers.no_network;
+        if let Some(server) = self.servers.get_mut(id) {
+            let wait = FIRST_WAIT
+                .saturating_mul(1 << server.failures.min(10))
+                .min(MAX_WAIT);
+            // Jitter: when a server restarts, its clients do not come back all at once.
+            server.retry = now + wait.mul_f64(self.rng.random_range(0.5..1.5));
+            server.failures += 1;
+            if no_network {
+                server.retry = server.retry.max(now + PROBE);
+            }
+            server.check = None;
+            server.ice_asked = false;
+        }
+        self.servers.lost(id);
+        self.set_signal_state(id, SignalState::Offline);
+    }
+
+    fn set_signal_state(&mut self, id: ServerId, state: SignalState) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.state = state;
+        }
         self.network_changed = true;
     }
 

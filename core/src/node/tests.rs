@@ -13,9 +13,12 @@ use crate::social::TextError;
 use crate::store::MemoryStore;
 
 const NOW: Millis = Millis(1_700_000_000_000);
+/// The only server.
+const SERVER: ServerId = ServerId(0);
 
 fn node(seed: u8) -> Node<MemoryStore> {
     let config = Config {
+        servers: vec!["https://sazanami.example".parse().unwrap()],
         route: Some(Route::Any),
         verifiers: 0,
         seed: [seed; 32],
@@ -59,7 +62,7 @@ fn outputs(node: &mut Node<MemoryStore>) -> Vec<Output> {
 fn online(seed: u8) -> Node<MemoryStore> {
     let mut node = node(seed);
     ask(&mut node, Command::SignUp { name: "波".into() }).unwrap();
-    node.handle(Input::Signal(SignalEvent::Opened), NOW);
+    node.handle(Input::Signal(SERVER, SignalEvent::Opened), NOW);
     hear(
         &mut node,
         &ServerMessage::Challenge {
@@ -68,19 +71,22 @@ fn online(seed: u8) -> Node<MemoryStore> {
         },
         NOW,
     );
-    hear(&mut node, &ServerMessage::Welcome, NOW);
+    hear(&mut node, &ServerMessage::Welcome { servers: Vec::new() }, NOW);
     let servers = IceServers {
         ice_servers: Vec::new(),
         ttl: 600,
     };
-    node.handle(Input::IceServers(Ok(servers)), NOW);
+    node.handle(Input::IceServers(SERVER, Ok(servers)), NOW);
     outputs(&mut node);
     node
 }
 
 fn hear(node: &mut Node<MemoryStore>, message: &ServerMessage, now: Millis) {
     node.handle(
-        Input::Signal(SignalEvent::Message(serde_json::to_string(message).unwrap())),
+        Input::Signal(
+            SERVER,
+            SignalEvent::Message(serde_json::to_string(message).unwrap()),
+        ),
         now,
     );
 }
@@ -232,7 +238,7 @@ fn server_garbage_is_survived() {
         r#"{"type":"members","topic":"x","peers":[]}"#,
         &"x".repeat(50_000),
     ] {
-        node.handle(Input::Signal(SignalEvent::Message(text.to_owned())), NOW);
+        node.handle(Input::Signal(SERVER, SignalEvent::Message(text.to_owned())), NOW);
     }
     assert!(matches!(ask(&mut node, Command::Me), Ok(Reply::Me(Some(_)))));
 }
@@ -253,7 +259,7 @@ fn nobody_is_contacted_before_there_is_an_identity() {
     );
     let connects = outputs(&mut node)
         .iter()
-        .any(|output| matches!(output, Output::Signal(SignalCommand::Connect)));
+        .any(|output| matches!(output, Output::Signal(_, SignalCommand::Connect(_))));
     assert!(connects);
 }
 
@@ -263,7 +269,7 @@ fn the_server_is_tried_again_later_and_later() {
     ask(&mut node, Command::SignUp { name: "波".into() }).unwrap();
     let (mut now, mut waits) = (NOW, Vec::new());
     for _ in 0..8 {
-        node.handle(Input::Signal(SignalEvent::Closed("refused".into())), now);
+        node.handle(Input::Signal(SERVER, SignalEvent::Closed("refused".into())), now);
         outputs(&mut node);
         let start = now;
         loop {
@@ -271,7 +277,7 @@ fn the_server_is_tried_again_later_and_later() {
             node.handle(Input::Tick, now);
             if outputs(&mut node)
                 .iter()
-                .any(|output| matches!(output, Output::Signal(SignalCommand::Connect)))
+                .any(|output| matches!(output, Output::Signal(_, SignalCommand::Connect(_))))
             {
                 break;
             }
@@ -305,7 +311,7 @@ fn the_session_key_is_all_that_the_server_sees() {
     let sent: Vec<String> = outputs(&mut node)
         .into_iter()
         .filter_map(|output| match output {
-            Output::Signal(SignalCommand::Send(text)) => Some(text),
+            Output::Signal(_, SignalCommand::Send(text)) => Some(text),
             _ => None,
         })
         .collect();
@@ -495,7 +501,7 @@ fn what_repairs_a_link_waits_for_the_server() {
     let (mut node, stranger) = (online(1), Stranger::new());
     let own = node.session_id();
     hear(&mut node, &stranger.say(&stranger.offer(own), own), NOW);
-    node.handle(Input::Signal(SignalEvent::Closed("gone".into())), NOW);
+    node.handle(Input::Signal(SERVER, SignalEvent::Closed("gone".into())), NOW);
     outputs(&mut node);
     let answer = PeerSignal::Answer("v=0".into());
     node.handle(
@@ -507,12 +513,12 @@ fn what_repairs_a_link_waits_for_the_server() {
     );
     let sends = |node: &mut Node<MemoryStore>| {
         let sent = outputs(node).into_iter().filter(
-            |output| matches!(output, Output::Signal(SignalCommand::Send(text)) if text.contains("relay")),
+            |output| matches!(output, Output::Signal(_, SignalCommand::Send(text)) if text.contains("relay")),
         );
         sent.count()
     };
     assert_eq!(sends(&mut node), 0);
-    hear(&mut node, &ServerMessage::Welcome, NOW);
+    hear(&mut node, &ServerMessage::Welcome { servers: Vec::new() }, NOW);
     assert_eq!(sends(&mut node), 1);
 }
 
@@ -551,7 +557,7 @@ fn ask_as(node: &mut Node<MemoryStore>, key: u8, command: Command) -> Result<Rep
 
 /// Another node on the same store and key, as when another tab takes over.
 fn successor(node: Node<MemoryStore>) -> Node<MemoryStore> {
-    let config = node.config;
+    let config = node.config.clone();
     let (store, vault) = node.into_parts();
     Node::new(config, store, vault, NOW).unwrap()
 }
@@ -606,3 +612,4 @@ fn a_request_that_is_asked_again_of_the_next_node_writes_once() {
 }
 
 mod routes;
+mod servers;

@@ -126,7 +126,7 @@ impl SignalServer {
                 };
                 connection.session = Some(session);
                 self.sessions.insert(session, id);
-                vec![(id, text(&ServerMessage::Welcome))]
+                vec![(id, text(&ServerMessage::Welcome { servers: Vec::new() }))]
             }
             (ClientMessage::Join { topic }, Some(session)) => {
                 connection.topics.insert(topic.clone());

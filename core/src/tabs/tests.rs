@@ -167,6 +167,7 @@ impl World {
                 self.starting = None;
                 self.starts += 1;
                 let config = Config {
+                    servers: Vec::new(),
                     route: Some(Route::Any),
                     verifiers: 0,
                     seed: [self.starts as u8; 32],

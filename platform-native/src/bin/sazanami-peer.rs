@@ -84,7 +84,7 @@ async fn run(args: Args, data_dir: &DataDir) -> anyhow::Result<u8> {
     let options = Options {
         database: data_dir.database(),
         vault: Box::new(FileVault::new(data_dir.path())),
-        signal: args.shared.signal.clone(),
+        servers: args.shared.signal.clone(),
         route: args.shared.route.into(),
         relay: args.relay.map(listen).transpose()?,
     };

@@ -192,7 +192,7 @@ impl Owner {
             }
             FromWorker::State(State::Failed(reason)) => return Some(Event::Failed(reason)),
             FromWorker::Output(Output::Interface(message)) => return Some(Event::Told(message)),
-            FromWorker::Output(Output::Signal(command)) => self.signal.execute(command),
+            FromWorker::Output(Output::Signal(server, command)) => self.signal.execute(server, command),
             FromWorker::Output(Output::Transport(command)) => self.transport.execute(command),
             // The worker keeps these for itself.
             FromWorker::Output(Output::Verify(_) | Output::Client(_)) => {}

@@ -1,12 +1,13 @@
-//! The WebSocket to the signal server and the request for ICE servers, both on the page's own origin.
+//! The WebSockets to the signal servers, and the requests for their ICE servers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::future::{AbortHandle, Either, abortable, select};
 use gloo_timers::future::sleep;
-use sazanami_core::node::{Input, SignalCommand, SignalEvent};
-use sazanami_core::signaling::{IceServers, MAX_MESSAGE};
+use sazanami_core::node::{Input, ServerId, SignalCommand, SignalEvent};
+use sazanami_core::signaling::{IceServers, MAX_MESSAGE, ServerUrl};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, CloseEvent, MessageEvent, RequestInit, Response, WebSocket};
@@ -22,68 +23,61 @@ const MAX_BUFFERED: u32 = 1024 * 1024;
 /// Carries out the node's [`SignalCommand`]s and reports to it.
 pub(super) struct SignalShell {
     inputs: mpsc::UnboundedSender<Input>,
-    socket: Option<Socket>,
-    fetch: Option<AbortHandle>,
+    sockets: BTreeMap<ServerId, Socket>,
+    fetches: BTreeMap<ServerId, AbortHandle>,
 }
 
 impl SignalShell {
     pub(super) fn new(inputs: mpsc::UnboundedSender<Input>) -> Self {
         Self {
             inputs,
-            socket: None,
-            fetch: None,
+            sockets: BTreeMap::new(),
+            fetches: BTreeMap::new(),
         }
     }
 
-    pub(super) fn execute(&mut self, command: SignalCommand) {
+    pub(super) fn execute(&mut self, server: ServerId, command: SignalCommand) {
         match command {
-            SignalCommand::Connect => match Socket::open(&self.inputs) {
-                Ok(socket) => self.socket = Some(socket),
-                Err(reason) => self.closed(reason),
+            SignalCommand::Connect(url) => match Socket::open(server, &url, &self.inputs) {
+                Ok(socket) => drop(self.sockets.insert(server, socket)),
+                Err(reason) => self.closed(server, reason),
             },
             SignalCommand::Send(text) => {
-                if let Some(Err(reason)) = self.socket.as_ref().map(|socket| socket.send(&text)) {
-                    self.closed(reason);
+                if let Some(Err(reason)) = self.sockets.get(&server).map(|socket| socket.send(&text)) {
+                    self.closed(server, reason);
                 }
             }
-            SignalCommand::Close => self.socket = None,
-            SignalCommand::FetchIceServers => self.fetch_ice_servers(),
+            SignalCommand::Close => drop(self.sockets.remove(&server)),
+            SignalCommand::FetchIceServers(url) => self.fetch_ice_servers(server, url),
         }
     }
 
-    fn closed(&mut self, reason: String) {
-        self.socket = None;
-        self.tell(Input::Signal(SignalEvent::Closed(reason)));
-    }
-
-    fn tell(&self, input: Input) {
+    fn closed(&mut self, server: ServerId, reason: String) {
+        self.sockets.remove(&server);
         // The owner of the receiver owns this too.
-        let _ = self.inputs.unbounded_send(input);
+        let _ = self
+            .inputs
+            .unbounded_send(Input::Signal(server, SignalEvent::Closed(reason)));
     }
 
     /// Asks for ICE servers; a request under way is replaced, since its answer would be older.
-    fn fetch_ice_servers(&mut self) {
-        self.stop_fetch();
-        let (work, handle) = abortable(fetch_ice_servers());
-        self.fetch = Some(handle);
+    fn fetch_ice_servers(&mut self, server: ServerId, url: ServerUrl) {
+        let (work, handle) = abortable(fetch_ice_servers(url));
+        if let Some(older) = self.fetches.insert(server, handle) {
+            older.abort();
+        }
         let inputs = self.inputs.clone();
         spawn_local(async move {
             if let Ok(answer) = work.await {
-                let _ = inputs.unbounded_send(Input::IceServers(answer));
+                let _ = inputs.unbounded_send(Input::IceServers(server, answer));
             }
         });
-    }
-
-    fn stop_fetch(&mut self) {
-        if let Some(fetch) = self.fetch.take() {
-            fetch.abort();
-        }
     }
 }
 
 impl Drop for SignalShell {
     fn drop(&mut self) {
-        self.stop_fetch();
+        self.fetches.values().for_each(AbortHandle::abort);
     }
 }
 
@@ -95,8 +89,12 @@ struct Socket {
 }
 
 impl Socket {
-    fn open(inputs: &mpsc::UnboundedSender<Input>) -> Result<Self, String> {
-        let socket = WebSocket::new(&url()?).map_err(|error| describe(&error))?;
+    fn open(
+        server: ServerId,
+        url: &ServerUrl,
+        inputs: &mpsc::UnboundedSender<Input>,
+    ) -> Result<Self, String> {
+        let socket = WebSocket::new(&url.socket()).map_err(|error| describe(&error))?;
         let (timer, timeout) = abortable(sleep(TIMEOUT));
         spawn_local({
             let socket = socket.clone();
@@ -107,7 +105,9 @@ impl Socket {
                 }
             }
         });
-        let tell = |to: &mpsc::UnboundedSender<Input>, event| drop(to.unbounded_send(Input::Signal(event)));
+        let tell = move |to: &mpsc::UnboundedSender<Input>, event| {
+            drop(to.unbounded_send(Input::Signal(server, event)));
+        };
         let listeners = [
             Listener::new(&socket, "open", {
                 let to = inputs.clone();
@@ -158,23 +158,13 @@ fn close_reason(event: &CloseEvent) -> String {
     }
 }
 
-fn url() -> Result<String, String> {
-    let location = window().location();
-    let (protocol, host) = location
-        .protocol()
-        .and_then(|p| Ok((p, location.host()?)))
-        .map_err(|e| describe(&e))?;
-    let scheme = if protocol == "https:" { "wss" } else { "ws" };
-    Ok(format!("{scheme}://{host}/ws"))
-}
-
-async fn fetch_ice_servers() -> Result<IceServers, String> {
+async fn fetch_ice_servers(url: ServerUrl) -> Result<IceServers, String> {
     let controller = AbortController::new().map_err(|error| describe(&error))?;
     let guard = AbortOnDrop(controller.clone());
     let init = RequestInit::new();
     init.set_signal(Some(&controller.signal()));
     let answer = Box::pin(async {
-        let response: Response = JsFuture::from(window().fetch_with_str_and_init("/turn", &init))
+        let response: Response = JsFuture::from(window().fetch_with_str_and_init(&url.turn(), &init))
             .await?
             .unchecked_into();
         let text = JsFuture::from(response.text()?)

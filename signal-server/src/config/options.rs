@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use sazanami_core::signaling::{MAX_RECOMMENDED, ServerUrl};
 use serde::Deserialize;
 
 use super::limit_options::{LimitOptions, Seconds};
@@ -120,6 +121,11 @@ pub struct Options {
     #[arg(long, env = "SAZANAMI_NATS", value_name = "URL", hide_env_values = true)]
     pub nats: Option<String>,
 
+    /// Another server that clients are told to use beside this one, such as https://example.net, at most 3: when this one
+    /// dies, they still find each other there. May be repeated, in the environment separated by commas
+    #[arg(long, env = "SAZANAMI_RECOMMEND", value_name = "URL", value_delimiter = ',')]
+    pub recommend: Option<Vec<ServerUrl>>,
+
     /// The address for `/metrics` (Prometheus), such as 127.0.0.1:9090; whoever reaches it can read them [default: none]
     #[arg(long, env = "SAZANAMI_METRICS_LISTEN", value_name = "IP:PORT")]
     pub metrics_listen: Option<SocketAddr>,
@@ -227,6 +233,9 @@ pub enum BadConfig {
     /// TLS needs both of its files.
     #[error("TLS needs both --tls-cert and --tls-key")]
     Tls,
+    /// More servers than clients take.
+    #[error("--recommend: {0} servers; clients take {MAX_RECOMMENDED} at most")]
+    Recommend(usize),
     /// coturn needs both of its options.
     #[error("--ice coturn needs --coturn-secret and at least one --coturn-url")]
     Coturn,
@@ -278,6 +287,7 @@ impl Options {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             nats: self.nats.or(file.nats),
+            recommend: self.recommend.or(file.recommend),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             drain_time: self.drain_time.or(file.drain_time),
             limits: self.limits.or(file.limits),
@@ -314,6 +324,10 @@ impl Options {
             _ => return Err(BadConfig::Tls),
         };
         config.nats.clone_from(&self.nats);
+        config.recommend = self.recommend.clone().unwrap_or_default();
+        if config.recommend.len() > MAX_RECOMMENDED {
+            return Err(BadConfig::Recommend(config.recommend.len()));
+        }
         config.metrics_listen = self.metrics_listen;
         if let Some(time) = self.drain_time {
             config.drain_time = time.into();

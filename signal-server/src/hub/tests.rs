@@ -42,7 +42,7 @@ impl Peer {
     fn welcomed(hub: &Arc<Hub>) -> Self {
         let mut peer = Self::open(hub);
         peer.hello();
-        assert_eq!(peer.received(), [ServerMessage::Welcome]);
+        assert_eq!(peer.received(), [ServerMessage::Welcome { servers: Vec::new() }]);
         peer
     }
 
@@ -220,7 +220,7 @@ fn the_newer_connection_of_a_session_replaces_the_older() {
         ..Peer::open(&hub)
     };
     newer.hello();
-    assert_eq!(newer.received(), [ServerMessage::Welcome]);
+    assert_eq!(newer.received(), [ServerMessage::Welcome { servers: Vec::new() }]);
     assert_eq!(older.closed(), Some(CloseReason::Replaced));
 
     let mut other = Peer::welcomed(&hub);

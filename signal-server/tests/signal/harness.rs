@@ -114,7 +114,10 @@ impl Peer {
         };
         let challenge = peer.challenge().await;
         peer.hello(&challenge).await;
-        assert_eq!(peer.receive().await, ServerMessage::Welcome);
+        assert_eq!(
+            peer.receive().await,
+            ServerMessage::Welcome { servers: Vec::new() }
+        );
         peer
     }
 

@@ -53,7 +53,9 @@ async fn every_answer_has_the_security_headers() {
         );
         let address = server.address;
         assert!(
-            policy.contains(&format!("connect-src 'self' ws://{address} wss://{address};")),
+            policy.contains(&format!(
+                "connect-src 'self' ws://{address} wss://{address} https: wss:"
+            )),
             "{policy}"
         );
         assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"));

@@ -56,7 +56,10 @@ async fn welcomed(server: &TestServer, pem: &str) -> Peer {
     };
     let challenge = peer.challenge().await;
     peer.hello(&challenge).await;
-    assert_eq!(peer.receive().await, ServerMessage::Welcome);
+    assert_eq!(
+        peer.receive().await,
+        ServerMessage::Welcome { servers: Vec::new() }
+    );
     peer
 }
 

@@ -32,7 +32,10 @@ async fn a_hello_over_the_challenge_is_welcome_and_challenges_differ() {
     let mut peer = Peer::connect(&server).await;
     let challenge = peer.challenge().await;
     peer.hello(&challenge).await;
-    assert_eq!(peer.receive().await, ServerMessage::Welcome);
+    assert_eq!(
+        peer.receive().await,
+        ServerMessage::Welcome { servers: Vec::new() }
+    );
     let other = Peer::connect(&server).await.challenge().await;
     assert!(challenge.len() >= 32 && challenge != other);
 }
@@ -58,7 +61,10 @@ async fn a_message_before_the_hello_is_refused_and_the_hello_still_works() {
     .await;
     assert_eq!(peer.error().await, ErrorCode::NotWelcome);
     peer.hello(&challenge).await;
-    assert_eq!(peer.receive().await, ServerMessage::Welcome);
+    assert_eq!(
+        peer.receive().await,
+        ServerMessage::Welcome { servers: Vec::new() }
+    );
 }
 
 #[tokio::test]

@@ -256,7 +256,7 @@ async fn idle_connections(count: usize) -> Result<()> {
                         proof,
                     }
                 }
-                ServerMessage::Welcome => ClientMessage::Join {
+                ServerMessage::Welcome { .. } => ClientMessage::Join {
                     topic: Topic::lobby(),
                 },
                 ServerMessage::Members { .. } => break,

@@ -43,7 +43,7 @@ fn serve_ice(node: &mut Node<MemoryStore>, relay: bool) {
         ice_servers: vec![server],
         ttl: 600,
     };
-    node.handle(Input::IceServers(Ok(servers)), NOW);
+    node.handle(Input::IceServers(SERVER, Ok(servers)), NOW);
 }
 
 /// What the node opens, and what it has sent to somebody, opened.
@@ -65,7 +65,7 @@ impl Seen {
                     seen.connects.push((link, options));
                 }
                 Output::Transport(TransportCommand::Close { link }) => seen.closed.push(link),
-                Output::Signal(SignalCommand::Send(text)) => match serde_json::from_str(&text).unwrap() {
+                Output::Signal(_, SignalCommand::Send(text)) => match serde_json::from_str(&text).unwrap() {
                     ClientMessage::Relay { to: other, sealed } if other == to.id() => {
                         seen.said
                             .push(introduction::open(&sealed, &to.session, from, NOW).unwrap());
@@ -285,7 +285,7 @@ fn without_a_relay_strangers_are_not_connected_and_it_is_said() {
         ice_servers: vec![server],
         ttl: 600,
     };
-    node.handle(Input::IceServers(Ok(servers)), NOW);
+    node.handle(Input::IceServers(SERVER, Ok(servers)), NOW);
     assert!(!misses(&mut node));
 }
 
@@ -316,7 +316,7 @@ fn the_choice_is_the_persons_and_is_kept() {
     let connects = Seen::of(&mut node, &friend).connects;
     assert_eq!(connects[0].1.route, Route::RelayOnly, "so for friends");
 
-    let config = node.config();
+    let config = node.config().clone();
     let (store, vault) = node.into_parts();
     let mut node = Node::new(config, store, vault, NOW).unwrap();
     let Ok(Reply::Routes(routes)) = ask(&mut node, Command::Routes) else {

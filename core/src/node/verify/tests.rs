@@ -227,6 +227,7 @@ fn what_waits_is_bounded() {
 /// A node with two verifiers, and a link.
 fn linked() -> (Node<MemoryStore>, LinkId) {
     let config = Config {
+        servers: Vec::new(),
         route: Some(Route::Any),
         verifiers: 2,
         seed: [1; 32],
