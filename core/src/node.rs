@@ -173,8 +173,6 @@ pub struct Config {
     pub servers: Vec<ServerUrl>,
     /// Which candidates its links may use, whoever is at the other end; `None`: what the person has chosen for each ring.
     pub route: Option<Route>,
-    /// Its transport reaches TURN servers over UDP only.
-    pub udp_relays_only: bool,
     /// How many events can be verified at once by [`Output::Verify`]; without any the node verifies itself.
     pub verifiers: usize,
     /// Seed of everything random, the session key included: from the operating system, but in tests.

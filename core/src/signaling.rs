@@ -209,13 +209,11 @@ pub struct IceServer {
 }
 
 impl IceServer {
-    /// Whether it is a TURN server that can be used: over UDP, or over TCP and TLS too.
-    pub fn relays(&self, udp_only: bool) -> bool {
-        let usable = |url: &String| match url.strip_prefix("turn:") {
-            Some(rest) => !udp_only || !rest.contains("transport=tcp"),
-            None => !udp_only && url.starts_with("turns:"),
-        };
-        self.urls.iter().any(usable)
+    /// Whether it is a TURN server.
+    pub fn relays(&self) -> bool {
+        self.urls
+            .iter()
+            .any(|url| url.starts_with("turn:") || url.starts_with("turns:"))
     }
 }
 

@@ -242,7 +242,6 @@ impl Sim {
         let config = Config {
             servers: self.peers[id].options.servers(),
             route: (!self.peers[id].options.by_ring).then_some(Route::Any),
-            udp_relays_only: false,
             verifiers: self.peers[id].options.verifiers,
             seed: self.rng.random(),
         };

@@ -18,6 +18,7 @@ pub mod candidates;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod memory;
+pub mod turn_stream;
 
 /// Largest frame on a link, in bytes. 16 KiB is what every WebRTC implementation carries without blocking other
 /// traffic (RFC 8831 §6.6, MDN "Using WebRTC data channels").

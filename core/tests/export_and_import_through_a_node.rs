@@ -17,7 +17,6 @@ fn node(me: &Keys) -> Node<SqliteStore> {
     let config = Config {
         servers: Vec::new(),
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 0,
         seed: [7; 32],
     };

@@ -119,7 +119,6 @@ impl World {
             servers: vec!["https://sazanami.example".parse().unwrap()],
             verifiers: 0,
             route: Some(Route::Any),
-            udp_relays_only: false,
             seed: [9; 32],
         };
         let vault = Box::new(MemoryVault(Some(person(0))));

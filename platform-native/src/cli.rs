@@ -88,7 +88,10 @@ impl Shared {
     /// Starts the log.
     pub fn start_log(&self) {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-            EnvFilter::new("error,sazanami=info,sazanami_peer=info,sazanami_native=info,sazanami_core=info")
+            // What the `webrtc` crate calls an error is mostly a way to a peer that does not work; links tell their own.
+            EnvFilter::new(
+                "error,webrtc=off,sazanami=info,sazanami_peer=info,sazanami_native=info,sazanami_core=info",
+            )
         });
         let log = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)

@@ -193,7 +193,6 @@ fn start(
     let config = Config {
         servers: way.servers,
         route: way.route,
-        udp_relays_only: true,
         verifiers: verifiers::count(),
         seed,
     };

@@ -2,12 +2,13 @@
 //!
 //! [`WebRtcTransport`] keeps the send buffers' accounts and hands out events; [`link`] negotiates and watches one
 //! peer connection; [`channel`] moves frames between its data channel and the transport; [`peer`] builds peer
-//! connections, on a [`runtime`] with room for bursts.
+//! connections, on a [`runtime`] with room for bursts; [`turn_stream`] lets them reach TURN over TCP and TLS.
 
 mod channel;
 mod link;
 mod peer;
 mod runtime;
+mod turn_stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll, Waker};
@@ -44,6 +45,7 @@ pub struct WebRtcTransport {
     /// Events made here, before those of the tasks.
     own: VecDeque<TransportEvent>,
     waker: Option<Waker>,
+    ways: turn_stream::Ways,
 }
 
 /// The transport's side of a link. Dropping it ends the link's task.
@@ -66,6 +68,7 @@ impl WebRtcTransport {
             report,
             own: VecDeque::new(),
             waker: None,
+            ways: turn_stream::Ways::new(),
         }
     }
 
@@ -142,7 +145,14 @@ impl Transport for WebRtcTransport {
                 waiting: 0,
             },
         );
-        let task = link::run(id, options, incoming, outgoing, self.report.clone());
+        let task = link::run(
+            id,
+            options,
+            self.ways.clone(),
+            incoming,
+            outgoing,
+            self.report.clone(),
+        );
         self.tasks.spawn_on(task, &self.runtime);
     }
 

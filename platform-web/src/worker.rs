@@ -280,7 +280,6 @@ fn config(servers: Vec<ServerUrl>, route: Option<Route>, verifiers: usize, seed:
     Config {
         servers,
         route,
-        udp_relays_only: false,
         verifiers,
         seed,
     }

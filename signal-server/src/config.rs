@@ -62,6 +62,8 @@ pub enum IceConfig {
     Embedded {
         /// Its UDP port; 0 takes any free one.
         port: u16,
+        /// Its TCP port, if any; 0 takes that of UDP.
+        tcp_port: Option<u16>,
         /// The UDP ports that it relays on.
         relay_ports: RangeInclusive<u16>,
     },
@@ -106,6 +108,7 @@ impl Config {
             web_root: None,
             ice: IceConfig::Embedded {
                 port: IceConfig::TURN_PORT,
+                tcp_port: Some(0),
                 relay_ports: IceConfig::RELAY_PORTS,
             },
             behind_proxy: false,
@@ -123,6 +126,7 @@ impl Config {
         Self {
             ice: IceConfig::Embedded {
                 port: 0,
+                tcp_port: Some(0),
                 relay_ports: IceConfig::RELAY_PORTS,
             },
             ..Self::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))

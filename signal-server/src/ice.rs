@@ -15,8 +15,15 @@ const TTL_SECS: u64 = 3600;
 #[derive(Debug)]
 pub(crate) enum Ice {
     None,
-    Embedded { secret: String, port: u16 },
-    Coturn { secret: String, urls: Vec<String> },
+    Embedded {
+        secret: String,
+        port: u16,
+        tcp_port: Option<u16>,
+    },
+    Coturn {
+        secret: String,
+        urls: Vec<String>,
+    },
     Cloudflare(Cloudflare),
 }
 
@@ -46,8 +53,13 @@ impl Ice {
                 ice_servers: Vec::new(),
                 ttl: TTL_SECS,
             }),
-            Self::Embedded { secret, port } => {
-                let urls = vec![format!("turn:{host}:{port}?transport=udp")];
+            Self::Embedded {
+                secret,
+                port,
+                tcp_port,
+            } => {
+                let mut urls = vec![format!("turn:{host}:{port}?transport=udp")];
+                urls.extend(tcp_port.map(|port| format!("turn:{host}:{port}?transport=tcp")));
                 let stun = IceServer {
                     urls: vec![format!("stun:{host}:{port}")],
                     username: None,

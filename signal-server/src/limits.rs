@@ -41,10 +41,14 @@ pub struct Limits {
     /// Bytes that wait for one slow reader; more and it is dropped. So the queues of all connections are bounded too.
     pub queue_bytes: usize,
     /// Relayed allocations of one client address on the embedded TURN server, one socket each. A peer with 12 links on
-    /// two network interfaces takes 24.
+    /// two network interfaces takes 24, and a browser as many again by TCP.
     pub allocations_per_address: usize,
     /// The same of one credential. A peer asks for one credential and uses it for all its links.
     pub allocations_per_credential: usize,
+    /// TCP connections to the embedded TURN in all, each with one allocation at most.
+    pub turn_streams: usize,
+    /// The same from one address.
+    pub turn_streams_per_address: usize,
     /// Bytes that the embedded TURN relays for one credential, both ways. What is above is dropped, which congestion
     /// control takes as a slower path.
     pub turn_bytes_per_credential: Rate,
@@ -84,8 +88,10 @@ impl Limits {
             write_timeout: Duration::from_secs(10),
             queue_messages: 256,
             queue_bytes: 8 * MAX_MESSAGE,
-            allocations_per_address: 64,
-            allocations_per_credential: 32,
+            allocations_per_address: 128,
+            allocations_per_credential: 64,
+            turn_streams: 2_048,
+            turn_streams_per_address: 64,
             turn_bytes_per_credential: Rate::new(16.0 * 1024.0 * 1024.0, 2.0 * 1024.0 * 1024.0),
             turn_requests_per_address: Rate::new(512.0, 16.0),
             turn_requests: Rate::new(8_192.0, 256.0),
@@ -99,6 +105,7 @@ impl Limits {
             hellos_per_address: Rate::new(4_000.0, 500.0),
             turn_per_address: Rate::new(4_000.0, 500.0),
             allocations_per_address: 4_000,
+            turn_streams_per_address: 2_000,
             turn_bytes_per_credential: Rate::new(f64::MAX, f64::MAX),
             ..Self::public()
         }

@@ -44,12 +44,16 @@ pub enum Limit {
     AllocationsPerCredential,
     /// Bytes relayed for one TURN credential.
     TurnBytesPerCredential,
+    /// TCP connections to the embedded TURN.
+    TurnStreams,
+    /// TCP connections to the embedded TURN of one address.
+    TurnStreamsPerAddress,
     /// Messages that wait for NATS.
     ClusterQueue,
 }
 
 impl Limit {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::HttpConnections,
@@ -68,6 +72,8 @@ impl Limit {
         Self::AllocationsPerAddress,
         Self::AllocationsPerCredential,
         Self::TurnBytesPerCredential,
+        Self::TurnStreams,
+        Self::TurnStreamsPerAddress,
         Self::ClusterQueue,
     ];
 
@@ -91,6 +97,8 @@ impl Limit {
             Self::AllocationsPerAddress => "allocations_per_address",
             Self::AllocationsPerCredential => "allocations_per_credential",
             Self::TurnBytesPerCredential => "turn_bytes_per_credential",
+            Self::TurnStreams => "turn_streams",
+            Self::TurnStreamsPerAddress => "turn_streams_per_address",
             Self::ClusterQueue => "cluster_queue",
         }
     }
@@ -133,6 +141,10 @@ pub struct Metrics {
     pub turn_allocations: Counter,
     /// TURN allocations that have ended.
     pub turn_ended: Counter,
+    /// TCP connections to the embedded TURN ever made.
+    pub turn_streams: Counter,
+    /// TCP connections to the embedded TURN that have ended.
+    pub turn_streams_ended: Counter,
     /// Bytes relayed by the embedded TURN, both ways.
     pub turn_bytes: Counter,
 }
@@ -197,6 +209,13 @@ impl Metrics {
             "gauge",
             "Allocations of the embedded TURN.",
             self.turn_allocations.get().saturating_sub(ended),
+        );
+        let ended = self.turn_streams_ended.get();
+        metric(
+            "turn_streams",
+            "gauge",
+            "TCP connections to the embedded TURN.",
+            self.turn_streams.get().saturating_sub(ended),
         );
         for (name, help, counter) in [
             (

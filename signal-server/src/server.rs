@@ -56,7 +56,9 @@ pub enum ServerError {
         error: std::io::Error,
     },
     /// The STUN/TURN port cannot be had.
-    #[error("cannot listen on {address} for STUN/TURN: {error}; choose another --turn-port, or --no-turn")]
+    #[error(
+        "cannot listen on {address} for STUN/TURN: {error}; choose another --turn-port or --turn-tcp-port, or --no-turn"
+    )]
     ListenTurn {
         /// Where.
         address: SocketAddr,
@@ -349,11 +351,16 @@ async fn ice(config: &Config, hub: &Hub) -> Result<(Ice, Option<TurnServer>), Se
             Ice::Cloudflare(Cloudflare::new(request_url, api_token, timeout)?),
             None,
         )),
-        IceConfig::Embedded { port, relay_ports } => {
+        IceConfig::Embedded {
+            port,
+            tcp_port,
+            relay_ports,
+        } => {
             let address = SocketAddr::new(config.listen.ip(), port);
             let secret = hex::encode(rand::random::<[u8; 32]>());
             let options = turn_server::Options {
                 listen: address,
+                tcp_port,
                 relay_ip: relay_ip(config).await?,
                 relay_ports,
                 limits: config.limits.clone(),
@@ -366,6 +373,7 @@ async fn ice(config: &Config, hub: &Hub) -> Result<(Ice, Option<TurnServer>), Se
                 Ice::Embedded {
                     secret,
                     port: turn.local_addr().port(),
+                    tcp_port: turn.tcp_port(),
                 },
                 Some(turn),
             ))

@@ -62,7 +62,6 @@ impl RawPeer {
             Config {
                 servers: vec![site.address().parse()?],
                 route: Some(Route::Any),
-                udp_relays_only: true,
                 verifiers: 0,
                 seed,
             },

@@ -110,14 +110,12 @@ impl<S: Store> Node<S> {
 
     /// The ICE servers that links use; `None` until those of one signal server are known.
     pub(super) fn ice(&self) -> Option<&[IceServer]> {
-        self.servers.ice(self.config.udp_relays_only)
+        self.servers.ice()
     }
 
     fn has_relay(&self) -> bool {
         let servers = self.ice().unwrap_or_default();
-        servers
-            .iter()
-            .any(|server| server.relays(self.config.udp_relays_only))
+        servers.iter().any(IceServer::relays)
     }
 
     /// Whether people are not connected for want of a relay.

@@ -244,7 +244,7 @@ impl<S: Store> Node<S> {
                 let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
                 server.ice_due = now + life;
                 server.ice = Some(servers.ice_servers);
-                if self.servers.ice_source(self.config.udp_relays_only) == Some(id) {
+                if self.servers.ice_source() == Some(id) {
                     self.renew_relays();
                 }
             }

@@ -157,10 +157,10 @@ impl Servers {
     }
 
     /// Whose ICE servers links use: of the first that has a relay, those that are reached before the others.
-    pub(super) fn ice_source(&self, udp_only: bool) -> Option<ServerId> {
+    pub(super) fn ice_source(&self) -> Option<ServerId> {
         let rank = |server: &&Server| {
             let ice = server.ice.as_deref().unwrap_or_default();
-            let relays = ice.iter().any(|ice| ice.relays(udp_only));
+            let relays = ice.iter().any(|ice| ice.relays());
             (server.state != SignalState::Online, !relays, ice.is_empty())
         };
         let known = self.list.iter().filter(|server| server.ice.is_some());
@@ -168,8 +168,8 @@ impl Servers {
     }
 
     /// The ICE servers; `None` until one `/turn` has answered or failed.
-    pub(super) fn ice(&self, udp_only: bool) -> Option<&[IceServer]> {
-        let source = self.ice_source(udp_only)?;
+    pub(super) fn ice(&self) -> Option<&[IceServer]> {
+        let source = self.ice_source()?;
         self.get(source)?.ice.as_deref()
     }
 

@@ -20,7 +20,6 @@ fn node(seed: u8) -> Node<MemoryStore> {
     let config = Config {
         servers: vec!["https://sazanami.example".parse().unwrap()],
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 0,
         seed: [seed; 32],
     };

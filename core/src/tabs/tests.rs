@@ -169,7 +169,6 @@ impl World {
                 let config = Config {
                     servers: Vec::new(),
                     route: Some(Route::Any),
-                    udp_relays_only: false,
                     verifiers: 0,
                     seed: [self.starts as u8; 32],
                 };

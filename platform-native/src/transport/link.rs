@@ -16,6 +16,7 @@ use webrtc::peer_connection::{RTCIceCandidateType, RTCIceConnectionState, StatsS
 use super::Order;
 use super::channel::{self, Notice};
 use super::peer::{Peer, PeerEvent};
+use super::turn_stream::Ways;
 
 /// How often the path is looked at.
 const PATH_INTERVAL: Duration = Duration::from_secs(5);
@@ -28,11 +29,12 @@ const MAX_RELAYS: usize = 32;
 pub(super) async fn run(
     id: LinkId,
     options: ConnectOptions,
+    ways: Ways,
     mut orders: mpsc::Receiver<Order>,
     frames: mpsc::Receiver<Vec<u8>>,
     report: mpsc::Sender<TransportEvent>,
 ) {
-    let reason = match Peer::new(&options).await {
+    let reason = match Peer::new(&options, &ways).await {
         Ok(peer) => {
             let connection = peer.connection.clone();
             let mut link = Link {

@@ -12,11 +12,12 @@ use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::error::Result;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfiguration,
-    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceConnectionState, RTCIceServer, RTCIceTransportPolicy,
-    RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
+    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceCandidateType, RTCIceConnectionState,
+    RTCIceTransportPolicy, RTCPeerConnectionIceEvent, RTCSessionDescription, SettingEngineBuilder,
 };
 
 use super::runtime::RoomyRuntime;
+use super::turn_stream::{TurnStreams, Ways};
 
 /// The channel's name and stream id, the same at both ends, so that neither has to announce it.
 const CHANNEL: (&str, u16) = ("sazanami", 0);
@@ -36,6 +37,7 @@ pub(super) struct Peer {
     pub(super) channel: Arc<dyn DataChannel>,
     pub(super) events: mpsc::Receiver<PeerEvent>,
     route: Route,
+    streams: Arc<TurnStreams>,
 }
 
 /// Between two connectivity checks of a pair where people carry the signals.
@@ -43,6 +45,7 @@ const PATIENT_CHECKS: Duration = Duration::from_millis(500);
 
 struct Handler {
     route: Route,
+    streams: Arc<TurnStreams>,
     events: mpsc::Sender<PeerEvent>,
 }
 
@@ -58,6 +61,9 @@ impl Handler {
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if event.candidate.typ == RTCIceCandidateType::Relay {
+            self.streams.relay_found(&event.url);
+        }
         let Ok(init) = event.candidate.to_json() else {
             return;
         };
@@ -78,20 +84,21 @@ impl PeerConnectionEventHandler for Handler {
 
 impl Peer {
     /// A new peer connection, not negotiated yet.
-    pub(super) async fn new(options: &ConnectOptions) -> Result<Self> {
+    pub(super) async fn new(options: &ConnectOptions, ways: &Ways) -> Result<Self> {
         // Browsers hide their addresses behind mDNS names. A machine without a network has no multicast, and the
         // connection is then made without.
-        match Self::with_mdns(options, MulticastDnsMode::QueryOnly).await {
+        match Self::with_mdns(options, ways, MulticastDnsMode::QueryOnly).await {
             Ok(peer) => Ok(peer),
             Err(error) => {
                 tracing::debug!(%error, "no multicast here: peers' .local names are not resolved");
-                Self::with_mdns(options, MulticastDnsMode::Disabled).await
+                Self::with_mdns(options, ways, MulticastDnsMode::Disabled).await
             }
         }
     }
 
-    async fn with_mdns(options: &ConnectOptions, mdns: MulticastDnsMode) -> Result<Self> {
-        let configuration = configuration(&options.ice_servers, options.route);
+    async fn with_mdns(options: &ConnectOptions, ways: &Ways, mdns: MulticastDnsMode) -> Result<Self> {
+        let streams = Arc::new(TurnStreams::new(ways.clone()));
+        let configuration = configuration(&options.ice_servers, &streams, options.route);
         let mut settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
             .with_multicast_dns_mode(mdns)
@@ -108,9 +115,10 @@ impl Peer {
             PeerConnectionBuilder::new()
                 .with_configuration(configuration)
                 .with_setting_engine(settings)
-                .with_runtime(Arc::new(RoomyRuntime))
+                .with_runtime(Arc::new(RoomyRuntime(Arc::clone(&streams))))
                 .with_handler(Arc::new(Handler {
                     route: options.route,
+                    streams: Arc::clone(&streams),
                     events: sender,
                 }))
                 .with_udp_addrs(local_addresses())
@@ -128,6 +136,7 @@ impl Peer {
                 channel,
                 events,
                 route: options.route,
+                streams,
             }),
             Err(error) => {
                 connection.close().await?;
@@ -139,7 +148,7 @@ impl Peer {
     /// From the next gathering on, these are the STUN and TURN servers.
     pub(super) async fn use_servers(&self, ice_servers: &[IceServer]) -> Result<()> {
         self.connection
-            .set_configuration(configuration(ice_servers, self.route))
+            .set_configuration(configuration(ice_servers, &self.streams, self.route))
             .await
     }
 
@@ -202,14 +211,9 @@ impl Peer {
     }
 }
 
-fn configuration(ice_servers: &[IceServer], route: Route) -> RTCConfiguration {
-    let ice_servers = ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.iter().filter(|url| usable(url)).cloned().collect(),
-        username: server.username.clone().unwrap_or_default(),
-        credential: server.credential.clone().unwrap_or_default(),
-    });
+fn configuration(ice_servers: &[IceServer], streams: &TurnStreams, route: Route) -> RTCConfiguration {
     RTCConfigurationBuilder::new()
-        .with_ice_servers(ice_servers.filter(|server| !server.urls.is_empty()).collect())
+        .with_ice_servers(streams.servers(ice_servers))
         .with_ice_transport_policy(match route {
             Route::Any => RTCIceTransportPolicy::All,
             Route::RelayOnly => RTCIceTransportPolicy::Relay,
@@ -217,12 +221,7 @@ fn configuration(ice_servers: &[IceServer], route: Route) -> RTCConfiguration {
         .build()
 }
 
-/// TURN works over UDP only here; other URLs would only be logged as errors.
-fn usable(url: &str) -> bool {
-    url.starts_with("stun:") || (url.starts_with("turn:") && !url.contains("transport=tcp"))
-}
-
-/// A wildcard stands for every interface but loopback, which peers on the same machine need.
+/// A wildcard stands for every interface but loopback, which peers on the same machine need, and TURN over streams.
 fn local_addresses() -> Vec<&'static str> {
     let mut addresses = vec!["127.0.0.1:0", "0.0.0.0:0"];
     if std::net::UdpSocket::bind("[::]:0").is_ok() {
@@ -259,7 +258,7 @@ mod tests {
                 route: Route::Any,
                 ice_servers,
             };
-            let peer = Peer::new(&options).await.unwrap();
+            let peer = Peer::new(&options, &Ways::new()).await.unwrap();
             Self {
                 peer,
                 negotiation: Negotiation::new(polite),

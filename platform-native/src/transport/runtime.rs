@@ -1,7 +1,7 @@
 //! Tokio, with UDP sockets that have room for what a peer may send at once.
 //!
 //! SCTP sends as much as its congestion window lets it. What the kernel has no room for is lost, and each loss halves
-//! that window or, worse, waits for a timeout of a second.
+//! that window or, worse, waits for a timeout of a second. From these sockets TURN servers are reached by streams, too.
 
 use std::future::Future;
 use std::io;
@@ -16,12 +16,14 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::turn_stream::{Socket, TurnStreams};
+
 /// What a peer has on its way at most, counted as the kernel does: each packet at twice its size.
 const RECEIVE_BUFFER: usize = 4 * SEND_BUFFER;
 
-/// The runtime of all peer connections.
+/// The runtime of a peer connection.
 #[derive(Debug)]
-pub(super) struct RoomyRuntime;
+pub(super) struct RoomyRuntime(pub(super) Arc<TurnStreams>);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -33,7 +35,8 @@ impl Runtime for RoomyRuntime {
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         // The system may allow less: slower, not wrong.
         let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-        TokioRuntime.wrap_udp_socket(socket)
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(Socket::new(socket, Arc::clone(&self.0))?))
     }
 
     fn wrap_tcp_listener(&self, listener: TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {

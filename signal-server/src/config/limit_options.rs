@@ -131,10 +131,14 @@ limit_options! {
     queue_messages: usize, "COUNT", "SAZANAMI_QUEUE_MESSAGES" => queue_messages;
     "Most bytes that wait for one slow reader [default: 262144]",
     queue_bytes: usize, "COUNT", "SAZANAMI_QUEUE_BYTES" => queue_bytes;
-    "Most allocations of one address on the embedded TURN [default: 64; on loopback 4000]",
+    "Most allocations of one address on the embedded TURN [default: 128; on loopback 4000]",
     max_allocations_per_address: usize, "COUNT", "SAZANAMI_MAX_ALLOCATIONS_PER_ADDRESS" => allocations_per_address;
-    "Most allocations of one credential on the embedded TURN [default: 32]",
+    "Most allocations of one credential on the embedded TURN [default: 64]",
     max_allocations_per_credential: usize, "COUNT", "SAZANAMI_MAX_ALLOCATIONS_PER_CREDENTIAL" => allocations_per_credential;
+    "Most TCP connections to the embedded TURN in all [default: 2048]",
+    max_turn_streams: usize, "COUNT", "SAZANAMI_MAX_TURN_STREAMS" => turn_streams;
+    "The same from one address [default: 64; on loopback 2000]",
+    max_turn_streams_per_address: usize, "COUNT", "SAZANAMI_MAX_TURN_STREAMS_PER_ADDRESS" => turn_streams_per_address;
     "Bytes that the embedded TURN relays for one credential, both ways [default: 16777216/2097152; on loopback without]",
     turn_bytes_per_credential: RateOption, "RATE", "SAZANAMI_TURN_BYTES_PER_CREDENTIAL" => turn_bytes_per_credential;
     "Allocate and refresh requests of one address to the embedded TURN [default: 512/16]",

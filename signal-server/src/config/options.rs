@@ -48,6 +48,15 @@ pub struct Options {
     #[arg(long, env = "SAZANAMI_TURN_PORT", value_name = "PORT")]
     pub turn_port: Option<u16>,
 
+    /// The TCP port of the embedded TURN, for clients whose network lets no UDP through [default: as --turn-port]
+    #[arg(long, env = "SAZANAMI_TURN_TCP_PORT", value_name = "PORT")]
+    pub turn_tcp_port: Option<u16>,
+
+    /// Run the embedded TURN over UDP alone
+    #[arg(long, env = "SAZANAMI_NO_TURN_TCP", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub no_turn_tcp: Option<bool>,
+
     /// The UDP ports that the embedded TURN relays on, one per allocation [default: 49160-53159]
     #[arg(long, env = "SAZANAMI_RELAY_PORTS", value_name = "MIN-MAX")]
     pub relay_ports: Option<PortRange>,
@@ -263,6 +272,8 @@ impl Options {
             public_host: self.public_host.or(file.public_host),
             web_root: self.web_root.or(file.web_root),
             turn_port: self.turn_port.or(file.turn_port),
+            turn_tcp_port: self.turn_tcp_port.or(file.turn_tcp_port),
+            no_turn_tcp: self.no_turn_tcp.or(file.no_turn_tcp),
             relay_ports: self.relay_ports.or(file.relay_ports),
             no_turn: self.no_turn.or(file.no_turn),
             ice: self.ice.or(file.ice),
@@ -332,6 +343,7 @@ impl Options {
             IceKind::Embedded if self.no_turn == Some(true) => Ok(IceConfig::None),
             IceKind::Embedded => Ok(IceConfig::Embedded {
                 port: self.turn_port.unwrap_or(IceConfig::TURN_PORT),
+                tcp_port: (self.no_turn_tcp != Some(true)).then(|| self.turn_tcp_port.unwrap_or(0)),
                 relay_ports: self.relay_ports.map_or(IceConfig::RELAY_PORTS, Into::into),
             }),
             IceKind::Coturn => {
@@ -390,10 +402,15 @@ mod tests {
         let file = "port = 9000\nlisten = '::1'\nrelay-ports = '50000-50010'";
         let config = from(&["--port", "9001"], file).unwrap();
         assert_eq!(config.listen, "[::1]:9001".parse().unwrap());
-        let IceConfig::Embedded { port, relay_ports } = config.ice else {
+        let IceConfig::Embedded {
+            port,
+            tcp_port,
+            relay_ports,
+        } = config.ice
+        else {
             panic!("{:?}", config.ice)
         };
-        assert_eq!((port, relay_ports), (3478, 50_000..=50_010));
+        assert_eq!((port, tcp_port, relay_ports), (3478, Some(0), 50_000..=50_010));
         assert_eq!(from(&[], "").unwrap().listen, "127.0.0.1:8080".parse().unwrap());
     }
 
@@ -455,6 +472,16 @@ mod tests {
             from(&["--no-turn=false"], "no-turn = true").unwrap().ice,
             IceConfig::Embedded { .. }
         ));
+        for (flags, expected) in [
+            (&["--turn-tcp-port=443"][..], Some(443)),
+            (&["--no-turn-tcp"], None),
+        ] {
+            let ice = from(flags, "").unwrap().ice;
+            assert!(
+                matches!(ice, IceConfig::Embedded { tcp_port, .. } if tcp_port == expected),
+                "{ice:?}"
+            );
+        }
         assert!(matches!(from(&["--ice", "coturn"], ""), Err(BadConfig::Coturn)));
         let coturn = from(
             &[

@@ -12,15 +12,28 @@ use crate::limits::Limits;
 use crate::lock;
 use crate::metrics::{Limit, Metrics};
 
-/// Allocations by client.
+/// Allocations by client, of one kind of transport: the same address and port can be two clients, one of each.
 #[derive(Debug)]
 pub(crate) struct Clients {
+    quotas: Arc<Quotas>,
+    state: Mutex<State>,
+}
+
+/// What clients of all kinds have together.
+#[derive(Debug)]
+struct Quotas {
     most_per_address: usize,
     most_per_credential: usize,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    taken: Mutex<Taken>,
     /// What each username may still relay. It outlives the allocations: a new one must not bring a new burst.
     bytes: Mutex<KeyedBuckets<Arc<str>>>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    per_address: HashMap<ClientAddress, usize>,
+    per_credential: HashMap<Arc<str>, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -30,8 +43,6 @@ struct State {
     asking: Option<(SocketAddr, Arc<str>)>,
     /// How many relay sockets each client has, and the username that it made them with.
     live: HashMap<SocketAddr, (Arc<str>, usize)>,
-    per_address: HashMap<ClientAddress, usize>,
-    per_credential: HashMap<Arc<str>, usize>,
 }
 
 /// One allocation; it ends when this is dropped.
@@ -44,12 +55,24 @@ pub(crate) struct Lease {
 
 impl Clients {
     pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        Self {
+        let quotas = Quotas {
             most_per_address: limits.allocations_per_address,
             most_per_credential: limits.allocations_per_credential,
             metrics,
-            state: Mutex::default(),
+            taken: Mutex::default(),
             bytes: Mutex::new(KeyedBuckets::new(limits.turn_bytes_per_credential)),
+        };
+        Self {
+            quotas: Arc::new(quotas),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Clients of another kind, with the same quotas for both together.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            quotas: Arc::clone(&self.quotas),
+            state: Mutex::default(),
         }
     }
 
@@ -62,28 +85,8 @@ impl Clients {
     pub(crate) fn lease(self: &Arc<Self>) -> Option<Lease> {
         let mut state = lock(&self.state);
         let (client, username) = state.asking.clone()?;
-        let address = client.ip().into();
-        let of_address = state.per_address.get(&address).copied().unwrap_or(0);
-        let of_credential = state.per_credential.get(&username).copied().unwrap_or(0);
-        for (count, most, limit) in [
-            (of_address, self.most_per_address, Limit::AllocationsPerAddress),
-            (
-                of_credential,
-                self.most_per_credential,
-                Limit::AllocationsPerCredential,
-            ),
-        ] {
-            if count >= most {
-                self.metrics.strike(limit);
-                return None;
-            }
-        }
-        state.per_address.insert(address, of_address + 1);
-        state
-            .per_credential
-            .insert(Arc::clone(&username), of_credential + 1);
+        self.quotas.take(client.ip().into(), &username)?;
         state.live.entry(client).or_insert((Arc::clone(&username), 0)).1 += 1;
-        self.metrics.turn_allocations.add(1);
         Some(Lease {
             clients: Arc::clone(self),
             client,
@@ -92,7 +95,7 @@ impl Clients {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.quotas.metrics
     }
 
     /// Whether this client has an allocation.
@@ -109,13 +112,62 @@ impl Clients {
     }
 }
 
+impl Quotas {
+    /// Takes one allocation; nothing when there are too many.
+    fn take(&self, address: ClientAddress, username: &Arc<str>) -> Option<()> {
+        let mut taken = lock(&self.taken);
+        let of_address = taken.per_address.get(&address).copied().unwrap_or(0);
+        let of_credential = taken.per_credential.get(username).copied().unwrap_or(0);
+        for (count, most, limit) in [
+            (of_address, self.most_per_address, Limit::AllocationsPerAddress),
+            (
+                of_credential,
+                self.most_per_credential,
+                Limit::AllocationsPerCredential,
+            ),
+        ] {
+            if count >= most {
+                self.metrics.strike(limit);
+                return None;
+            }
+        }
+        taken.per_address.insert(address, of_address + 1);
+        taken
+            .per_credential
+            .insert(Arc::clone(username), of_credential + 1);
+        self.metrics.turn_allocations.add(1);
+        Some(())
+    }
+
+    fn give_back(&self, address: ClientAddress, username: &Arc<str>) {
+        self.metrics.turn_ended.add(1);
+        let mut taken = lock(&self.taken);
+        if let Some(count) = taken.per_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.per_address.remove(&address);
+            }
+        }
+        if let Some(count) = taken.per_credential.get_mut(username) {
+            *count -= 1;
+            if *count == 0 {
+                taken.per_credential.remove(username);
+            }
+        }
+    }
+}
+
 impl Lease {
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.client
+    }
+
     /// Whether this many bytes more may be relayed for it.
     pub(crate) fn may_relay(&self, bytes: usize, now: Millis) -> bool {
-        let mut buckets = lock(&self.clients.bytes);
+        let mut buckets = lock(&self.clients.quotas.bytes);
         let may = buckets.take_some(Arc::clone(&self.username), bytes as f64, now);
         drop(buckets);
-        let metrics = &self.clients.metrics;
+        let metrics = &self.clients.quotas.metrics;
         if may {
             metrics.turn_bytes.add(bytes as u64);
         } else {
@@ -127,25 +179,14 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.clients.metrics.turn_ended.add(1);
+        self.clients
+            .quotas
+            .give_back(self.client.ip().into(), &self.username);
         let mut state = lock(&self.clients.state);
         if let Some((_, count)) = state.live.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
                 state.live.remove(&self.client);
-            }
-        }
-        let address = self.client.ip().into();
-        if let Some(count) = state.per_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                state.per_address.remove(&address);
-            }
-        }
-        if let Some(count) = state.per_credential.get_mut(&self.username) {
-            *count -= 1;
-            if *count == 0 {
-                state.per_credential.remove(&self.username);
             }
         }
     }
@@ -191,6 +232,28 @@ mod tests {
         assert!(again.may_relay(600, Millis(2_000)));
         assert_eq!(clients.metrics().turn_bytes.get(), 1_800);
         assert_eq!(clients.metrics().struck(Limit::TurnBytesPerCredential), 2);
+    }
+
+    #[test]
+    fn kinds_of_transport_share_quotas_but_no_clients() {
+        let udp = clients(Limits {
+            allocations_per_address: 2,
+            ..limits()
+        });
+        let tcp = Arc::new(udp.beside());
+        let client = SocketAddr::from(([192, 0, 2, 1], 5000));
+        udp.asks(client, "a");
+        let first = udp.lease().unwrap();
+        assert!(tcp.lease().is_none(), "nobody asks there");
+        assert!(!tcp.has_allocation(client) && !tcp.allocated_as(client, "a"));
+        tcp.asks(client, "b");
+        let second = tcp.lease().unwrap();
+        assert!(udp.allocated_as(client, "a") && tcp.allocated_as(client, "b"));
+        assert!(udp.lease().is_none() && tcp.lease().is_none());
+        drop(first);
+        assert!(!udp.has_allocation(client) && tcp.has_allocation(client));
+        assert!(tcp.lease().is_some());
+        drop(second);
     }
 
     #[test]

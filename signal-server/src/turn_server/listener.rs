@@ -34,30 +34,41 @@ enum Datagram {
     Other,
 }
 
-/// The listening socket.
-pub(crate) struct Listener {
-    socket: UdpSocket,
+/// Decides what is read at all.
+#[derive(Clone)]
+pub(crate) struct Gate {
     clients: Arc<Clients>,
     /// Allocate and refresh requests, of one address and from everybody together.
-    requests: Mutex<(KeyedBuckets<ClientAddress>, TokenBucket)>,
+    requests: Arc<Mutex<(KeyedBuckets<ClientAddress>, TokenBucket)>>,
     from_all: Rate,
 }
 
-impl Listener {
-    pub(crate) fn new(socket: UdpSocket, clients: Arc<Clients>, limits: &Limits) -> Self {
+impl Gate {
+    pub(crate) fn new(clients: Arc<Clients>, limits: &Limits) -> Self {
         let buckets = (
             KeyedBuckets::new(limits.turn_requests_per_address),
             TokenBucket::full(limits.turn_requests, crate::ws::now()),
         );
         Self {
-            socket,
             clients,
-            requests: Mutex::new(buckets),
+            requests: Arc::new(Mutex::new(buckets)),
             from_all: limits.turn_requests,
         }
     }
 
-    fn lets_in(&self, datagram: &[u8], client: SocketAddr, now: Millis) -> bool {
+    /// For other clients, within the same limits for both together.
+    pub(crate) fn beside(&self, clients: Arc<Clients>) -> Self {
+        Self {
+            clients,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    pub(crate) fn lets_in(&self, datagram: &[u8], client: SocketAddr, now: Millis) -> bool {
         match classify(datagram) {
             Datagram::Binding => true,
             Datagram::Allocate => self.within_rate(client, now),
@@ -77,6 +88,18 @@ impl Listener {
             self.clients.metrics().strike(Limit::TurnRequests);
         }
         within
+    }
+}
+
+/// The listening UDP socket.
+pub(crate) struct Listener {
+    socket: UdpSocket,
+    gate: Gate,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: UdpSocket, gate: Gate) -> Self {
+        Self { socket, gate }
     }
 }
 
@@ -128,7 +151,7 @@ impl Conn for Listener {
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), webrtc_util::Error> {
         loop {
             let (size, client) = receive(&self.socket, buf).await;
-            if self.lets_in(&buf[..size], client, crate::ws::now()) {
+            if self.gate.lets_in(&buf[..size], client, crate::ws::now()) {
                 return Ok((size, client));
             }
         }
@@ -196,12 +219,11 @@ mod tests {
         assert_eq!(classify(&no_cookie), Datagram::Other);
     }
 
-    #[tokio::test]
-    async fn a_flood_of_requests_is_cut_without_an_allocation_there_is_nothing_to_refresh() {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    #[test]
+    fn a_flood_of_requests_is_cut_without_an_allocation_there_is_nothing_to_refresh() {
         let limits = Limits::for_listener([127, 0, 0, 1].into());
         let clients = Arc::new(Clients::new(&limits, Arc::default()));
-        let listener = Listener::new(socket, Arc::clone(&clients), &limits);
+        let listener = Gate::new(Arc::clone(&clients), &limits);
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let now = crate::ws::now();
         let let_in = (0..2_000)

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use turn::Error;
 use turn::relay::RelayAddressGenerator;
 use webrtc_util::Conn;
 
 use super::clients::{Clients, Lease};
 use super::policy::Policy;
+use super::streams::Open;
 
 /// Opens relay sockets in a range of ports.
 pub(crate) struct Relays {
@@ -21,6 +23,8 @@ pub(crate) struct Relays {
     pub(crate) ports: RangeInclusive<u16>,
     pub(crate) policy: Policy,
     pub(crate) clients: Arc<Clients>,
+    /// Where clients have connections, with which their allocations end.
+    pub(crate) connections: Option<Arc<Open>>,
 }
 
 #[async_trait]
@@ -50,6 +54,7 @@ impl RelayAddressGenerator for Relays {
         let relay = Relay {
             socket,
             policy: self.policy,
+            connection: self.connections.as_ref().map(|open| open.end_of(lease.client())),
             lease,
         };
         Ok((Arc::new(relay), relay_addr))
@@ -81,6 +86,16 @@ struct Relay {
     socket: UdpSocket,
     policy: Policy,
     lease: Lease,
+    /// Ends with the client's connection, where it has one.
+    connection: Option<watch::Receiver<()>>,
+}
+
+async fn ended(connection: Option<watch::Receiver<()>>) {
+    match connection {
+        // Nothing is sent on it: it ends when the other end is dropped.
+        Some(mut connection) => while connection.changed().await.is_ok() {},
+        None => std::future::pending().await,
+    }
 }
 
 #[async_trait]
@@ -95,7 +110,11 @@ impl Conn for Relay {
 
     async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), webrtc_util::Error> {
         loop {
-            let (size, peer) = super::listener::receive(&self.socket, buf).await;
+            let (size, peer) = tokio::select! {
+                received = super::listener::receive(&self.socket, buf) => received,
+                // Upon an error the `turn` crate ends the allocation.
+                () = ended(self.connection.clone()) => return Err(webrtc_util::Error::ErrUseClosedNetworkConn),
+            };
             if self.policy.allows(peer) && self.lease.may_relay(size, crate::ws::now()) {
                 return Ok((size, peer));
             }

@@ -17,6 +17,7 @@ async fn a_port_that_is_taken_is_named() {
     let turn = server.turn.unwrap();
     let ice = IceConfig::Embedded {
         port: turn.port(),
+        tcp_port: None,
         relay_ports: IceConfig::RELAY_PORTS,
     };
     let error = Server::bind(Config {

@@ -10,4 +10,5 @@ mod process;
 mod shutdown;
 mod tls;
 mod turn;
+mod turn_by_tcp;
 mod ws;

@@ -19,12 +19,22 @@ async fn ice_servers(server: &TestServer) -> IceServers {
     response.json().await.unwrap()
 }
 
-async fn credentials(server: &TestServer) -> (String, String) {
+pub(crate) async fn credentials(server: &TestServer) -> (String, String) {
     let turn = ice_servers(server).await.ice_servers.pop().unwrap();
     (turn.username.unwrap(), turn.credential.unwrap())
 }
 
-async fn client(server: &TestServer, username: &str, password: &str) -> Client {
+pub(crate) async fn client(server: &TestServer, username: &str, password: &str) -> Client {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    client_on(socket, server, username, password).await
+}
+
+pub(crate) async fn client_on(
+    conn: Arc<dyn Conn + Send + Sync>,
+    server: &TestServer,
+    username: &str,
+    password: &str,
+) -> Client {
     let address = server.turn.unwrap().to_string();
     let client = Client::new(ClientConfig {
         stun_serv_addr: address.clone(),
@@ -34,7 +44,7 @@ async fn client(server: &TestServer, username: &str, password: &str) -> Client {
         realm: String::new(),
         software: String::new(),
         rto_in_ms: 0,
-        conn: Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap()),
+        conn,
         vnet: None,
     })
     .await
@@ -44,7 +54,7 @@ async fn client(server: &TestServer, username: &str, password: &str) -> Client {
 }
 
 /// Sends to a peer through the relay and back.
-async fn relays(relay: &impl Conn) {
+pub(crate) async fn relays(relay: &impl Conn) {
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     within(
         "a permission",
@@ -82,7 +92,8 @@ async fn the_credentials_from_turn_make_a_relay_that_carries_both_ways() {
         credential: None,
     };
     assert_eq!(stun, &plain);
-    assert_eq!(turn.urls, [format!("turn:127.0.0.1:{port}?transport=udp")]);
+    let url = |by: &str| format!("turn:127.0.0.1:{port}?transport={by}");
+    assert_eq!(turn.urls, [url("udp"), url("tcp")]);
     assert!(answer.ttl > 60);
 
     let (username, password) = credentials(&server).await;
@@ -366,6 +377,7 @@ async fn the_urls_carry_the_public_host_or_the_one_asked_for() {
 fn embedded() -> IceConfig {
     IceConfig::Embedded {
         port: 0,
+        tcp_port: Some(0),
         relay_ports: IceConfig::RELAY_PORTS,
     }
 }

@@ -272,8 +272,7 @@ fn without_a_relay_strangers_are_not_connected_and_it_is_said() {
     offers(&mut node, &friend);
     assert_eq!(Seen::of(&mut node, &friend).connects.len(), 1);
 
-    // A relay over TCP is none for a transport that knows only UDP.
-    node.config.udp_relays_only = true;
+    // A relay over TCP is one too.
     let server = IceServer {
         urls: vec![
             "turn:203.0.113.9?transport=tcp".into(),
@@ -287,8 +286,6 @@ fn without_a_relay_strangers_are_not_connected_and_it_is_said() {
         ttl: 600,
     };
     node.handle(Input::IceServers(SERVER, Ok(servers)), NOW);
-    assert!(misses(&mut node));
-    node.config.udp_relays_only = false;
     assert!(!misses(&mut node));
 }
 

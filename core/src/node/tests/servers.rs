@@ -10,7 +10,6 @@ fn config(servers: &[&str]) -> Config {
     Config {
         servers: servers.iter().map(|url| url.parse().unwrap()).collect(),
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 0,
         seed: [1; 32],
     }

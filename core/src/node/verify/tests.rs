@@ -229,7 +229,6 @@ fn linked() -> (Node<MemoryStore>, LinkId) {
     let config = Config {
         servers: Vec::new(),
         route: Some(Route::Any),
-        udp_relays_only: false,
         verifiers: 2,
         seed: [1; 32],
     };

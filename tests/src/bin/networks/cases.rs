@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use sazanami_core::transport::PathKind;
-use sazanami_tests::Turn;
 use sazanami_tests::internet::{NatKind, Quality};
 
 /// What kind of peers meet, the one that is there already first.
@@ -30,9 +29,13 @@ impl std::fmt::Display for Pairing {
 pub(crate) enum Condition {
     Plain,
     UdpBlocked,
+    /// The first one's too.
+    BothUdpBlocked,
     Line(Quality),
     /// It changes its addresses once both are connected.
     Moves,
+    /// Both of it.
+    BlockedAndMoves,
 }
 
 /// Two networks.
@@ -42,24 +45,10 @@ pub(crate) struct Case {
     pub(crate) first: Option<NatKind>,
     pub(crate) second: Option<NatKind>,
     pub(crate) condition: Condition,
-    /// How peers that may use every way are expected to meet; `None` where that depends on what they are.
-    pub(crate) expected: Option<PathKind>,
+    /// How peers that may use every way are expected to meet.
+    pub(crate) expected: PathKind,
     /// Among the few that `./test` tries.
     pub(crate) representative: bool,
-}
-
-impl Case {
-    /// How these are expected to meet: by this path, or not at all.
-    pub(crate) fn expected(&self, pairing: Pairing, turn: Turn) -> Option<PathKind> {
-        match (self.condition, pairing, turn) {
-            // Browsers speak TURN over TCP, and coturn does; the embedded TURN and the native transport do not.
-            (Condition::UdpBlocked, Pairing::ChromiumChromium | Pairing::ChromiumNative, Turn::Coturn) => {
-                Some(PathKind::Relayed)
-            }
-            (Condition::UdpBlocked, ..) => None,
-            _ => self.expected,
-        }
-    }
 }
 
 const FULL: Option<NatKind> = Some(NatKind::FullCone);
@@ -72,17 +61,17 @@ const fn plain(name: &'static str, first: Option<NatKind>, second: Option<NatKin
         first,
         second,
         condition: Condition::Plain,
-        expected: Some(if direct {
+        expected: if direct {
             PathKind::Direct
         } else {
             PathKind::Relayed
-        }),
+        },
         representative: false,
     }
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 15] = [
+pub(crate) const CASES: [Case; 17] = [
     plain("open, open", None, None, true),
     plain("open, full cone", None, FULL, true),
     plain("open, port-restricted", None, RESTRICTED, true),
@@ -100,9 +89,24 @@ pub(crate) const CASES: [Case; 15] = [
         ..plain("symmetric, symmetric", SYMMETRIC, SYMMETRIC, false)
     },
     Case {
+        representative: true,
         condition: Condition::UdpBlocked,
         ..plain(
             "port-restricted, port-restricted without UDP",
+            RESTRICTED,
+            RESTRICTED,
+            false,
+        )
+    },
+    Case {
+        representative: true,
+        condition: Condition::BothUdpBlocked,
+        ..plain("both port-restricted without UDP", RESTRICTED, RESTRICTED, false)
+    },
+    Case {
+        condition: Condition::BlockedAndMoves,
+        ..plain(
+            "port-restricted, port-restricted without UDP that moves",
             RESTRICTED,
             RESTRICTED,
             false,

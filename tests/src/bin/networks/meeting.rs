@@ -127,7 +127,11 @@ pub(crate) async fn meet(case: &Case, pairing: Pairing, turn: Turn) -> Result<Ou
     let server = internet.host(None)?;
     let (one, mut two) = (internet.host(case.first)?, internet.host(case.second)?);
     match case.condition {
-        Condition::UdpBlocked => two.block_udp(true),
+        Condition::UdpBlocked | Condition::BlockedAndMoves => two.block_udp(true),
+        Condition::BothUdpBlocked => {
+            one.block_udp(true);
+            two.block_udp(true);
+        }
         Condition::Line(quality) => two.set_quality(quality),
         Condition::Plain | Condition::Moves => {}
     }
@@ -151,7 +155,7 @@ pub(crate) async fn meet(case: &Case, pairing: Pairing, turn: Turn) -> Result<Ou
         let slow = matches!(case.condition, Condition::Line(_));
         outcome.throughput = throughput(giver, taker, if slow { 1 } else { 16 }).await?;
     }
-    if case.condition == Condition::Moves {
+    if matches!(case.condition, Condition::Moves | Condition::BlockedAndMoves) {
         two.move_away()?;
         let begun = Instant::now();
         first.post("after").await?;
