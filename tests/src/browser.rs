@@ -66,7 +66,15 @@ impl Browser {
     /// # Errors
     /// As [`Browser::open`].
     pub async fn open_with(site: &Site, name: &str, launch: Launch) -> Result<Self> {
-        Self::open_somewhere(site, name, launch, None).await
+        Self::open_somewhere(site.address(), site, name, launch, None).await
+    }
+
+    /// The same, by another way to the site than its own address.
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    pub async fn open_through(address: &str, site: &Site, name: &str) -> Result<Self> {
+        Self::open_somewhere(address, site, name, Launch::default(), None).await
     }
 
     /// The same, on a host of an internet.
@@ -74,13 +82,19 @@ impl Browser {
     /// # Errors
     /// As [`Browser::open`].
     pub async fn open_on(host: &Host, site: &Site, name: &str, launch: Launch) -> Result<Self> {
-        Self::open_somewhere(site, name, launch, Some(host.clone())).await
+        Self::open_somewhere(site.address(), site, name, launch, Some(host.clone())).await
     }
 
-    async fn open_somewhere(site: &Site, name: &str, launch: Launch, host: Option<Host>) -> Result<Self> {
+    async fn open_somewhere(
+        address: &str,
+        site: &Site,
+        name: &str,
+        launch: Launch,
+        host: Option<Host>,
+    ) -> Result<Self> {
         let mut browser = Self {
             name: name.to_owned(),
-            address: site.address().to_owned(),
+            address: address.to_owned(),
             profile: site.folder().join(format!("profile-{name}")),
             launch,
             host,

@@ -72,6 +72,14 @@ impl Process {
         format!("--- {} ---\n{tail}", self.name)
     }
 
+    /// All that it has written.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn whole_log(&self) -> Result<Vec<u8>> {
+        Ok(std::fs::read(&self.log)?)
+    }
+
     /// Whether it has ended, and how.
     ///
     /// # Errors
