@@ -7,16 +7,25 @@ use sazanami_core::signaling::{IceServer, IceServers};
 
 pub(crate) use self::cloudflare::Cloudflare;
 
-/// How long credentials of our own hold. The embedded TURN keeps an allocation for as long as it is refreshed; peers
-/// ask again for the next one.
+/// For which an answer without credentials holds, in seconds.
 const TTL_SECS: u64 = 3600;
 
 /// Where ICE servers come from.
 #[derive(Debug)]
 pub(crate) enum Ice {
     None,
-    Embedded { secret: String, port: u16 },
-    Coturn { secret: String, urls: Vec<String> },
+    /// `ttl`, in seconds: how long its credentials hold. An allocation is kept for as long as it is refreshed; peers ask
+    /// again for the next one.
+    Embedded {
+        secret: String,
+        port: u16,
+        ttl: u64,
+    },
+    Coturn {
+        secret: String,
+        urls: Vec<String>,
+        ttl: u64,
+    },
     Cloudflare(Cloudflare),
 }
 
@@ -46,7 +55,7 @@ impl Ice {
                 ice_servers: Vec::new(),
                 ttl: TTL_SECS,
             }),
-            Self::Embedded { secret, port } => {
+            Self::Embedded { secret, port, ttl } => {
                 let urls = vec![format!("turn:{host}:{port}?transport=udp")];
                 let stun = IceServer {
                     urls: vec![format!("stun:{host}:{port}")],
@@ -54,11 +63,11 @@ impl Ice {
                     credential: None,
                 };
                 Ok(IceServers {
-                    ice_servers: vec![stun, with_credentials(urls, secret)],
-                    ttl: TTL_SECS,
+                    ice_servers: vec![stun, with_credentials(urls, secret, *ttl)],
+                    ttl: *ttl,
                 })
             }
-            Self::Coturn { secret, urls } => {
+            Self::Coturn { secret, urls, ttl } => {
                 // A browser refuses a STUN URL with credentials in some versions, and a TURN URL without in all.
                 let (turn, stun): (Vec<_>, Vec<_>) =
                     urls.iter().cloned().partition(|url| url.starts_with("turn"));
@@ -71,11 +80,11 @@ impl Ice {
                     });
                 }
                 if !turn.is_empty() {
-                    ice_servers.push(with_credentials(turn, secret));
+                    ice_servers.push(with_credentials(turn, secret, *ttl));
                 }
                 Ok(IceServers {
                     ice_servers,
-                    ttl: TTL_SECS,
+                    ttl: *ttl,
                 })
             }
             Self::Cloudflare(cloudflare) => cloudflare.servers().await,
@@ -83,8 +92,8 @@ impl Ice {
     }
 }
 
-fn with_credentials(urls: Vec<String>, secret: &str) -> IceServer {
-    let expiry = crate::ws::now().0 / 1000 + TTL_SECS;
+fn with_credentials(urls: Vec<String>, secret: &str, ttl: u64) -> IceServer {
+    let expiry = crate::ws::now().0 / 1000 + ttl;
     let issued = credentials::issue(secret, expiry, &hex::encode(rand::random::<[u8; 8]>()));
     IceServer {
         urls,

@@ -10,6 +10,7 @@ mod opfs;
 mod page;
 mod tabs;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -17,8 +18,8 @@ use serde_json::json;
 
 pub use page::PeerRow;
 
-use crate::Site;
 use crate::internet::Host;
+use crate::{Process, Site};
 use driver::Driver;
 
 /// How a browser is started.
@@ -40,6 +41,12 @@ impl Default for Launch {
             size: (1100, 800),
         }
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Metric {
+    name: String,
+    value: f64,
 }
 
 /// A profile, and the browser that is open on it, if one is.
@@ -181,6 +188,35 @@ impl Browser {
         let estimate = "navigator.storage.estimate().then(e => arguments[0](e.usage));";
         let used: f64 = self.script_async(estimate, vec![]).await?;
         let limit = json!({ "origin": self.address, "quotaSize": used as u64 + bytes });
-        self.driver()?.cdp("Storage.overrideQuotaForOrigin", limit).await
+        self.driver()?
+            .cdp("Storage.overrideQuotaForOrigin", limit)
+            .await
+            .map(drop)
+    }
+
+    /// What Chromium counts of the page, garbage collected before: `JSHeapUsedSize` in bytes, `RTCPeerConnections`, and
+    /// so on (`Performance.getMetrics`).
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn metrics(&self) -> Result<HashMap<String, f64>> {
+        let driver = self.driver()?;
+        for command in ["Performance.enable", "HeapProfiler.collectGarbage"] {
+            driver.cdp(command, json!({})).await?;
+        }
+        let mut answer = driver.cdp("Performance.getMetrics", json!({})).await?;
+        let metrics: Vec<Metric> = serde_json::from_value(answer["metrics"].take())?;
+        Ok(metrics
+            .into_iter()
+            .map(|metric| (metric.name, metric.value))
+            .collect())
+    }
+
+    /// chromedriver, whose descendants the browser's processes are.
+    ///
+    /// # Errors
+    /// When the browser is closed.
+    pub fn process(&self) -> Result<&Process> {
+        Ok(self.driver()?.process())
     }
 }

@@ -121,6 +121,18 @@ impl Process {
         let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kilobytes * 1024)
     }
+
+    /// Open sockets of it and all its descendants.
+    pub fn open_sockets(&self) -> usize {
+        let descriptors = family(self.child.id())
+            .into_iter()
+            .flat_map(|id| std::fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten());
+        descriptors
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
 }
 
 impl Drop for Process {

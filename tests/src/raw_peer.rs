@@ -12,7 +12,7 @@ use nostr::prelude::Keys;
 use sazanami_core::identity::MemoryVault;
 use sazanami_core::node::api::{Command, Request};
 use sazanami_core::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
-use sazanami_core::signaling::IceServers;
+use sazanami_core::signaling::{IceServers, PeerSignal};
 use sazanami_core::store::MemoryStore;
 use sazanami_core::sync::Message;
 use sazanami_core::sync::frame::{self, Joiner};
@@ -39,6 +39,8 @@ pub struct RawPeer {
     subscriptions: HashMap<LinkId, String>,
     joiners: HashMap<LinkId, Joiner>,
     closed: Vec<LinkId>,
+    /// What others' transports have told this one.
+    heard: Vec<PeerSignal>,
     report: mpsc::Sender<TransportEvent>,
     events: mpsc::Receiver<TransportEvent>,
     /// Set while it attacks: its node says nothing of its own.
@@ -51,7 +53,14 @@ impl RawPeer {
     /// # Errors
     /// When the site gives no ICE servers, or the name is none.
     pub async fn new(site: &Site, name: &str) -> Result<Self> {
-        let keys = Keys::generate();
+        Self::with_keys(site, name, Keys::generate()).await
+    }
+
+    /// The same of a person who was there before: another session.
+    ///
+    /// # Errors
+    /// As [`RawPeer::new`].
+    pub async fn with_keys(site: &Site, name: &str, keys: Keys) -> Result<Self> {
         let (report, events) = mpsc::channel(1024);
         let seed: [u8; 32] = Keys::generate().secret_key().as_secret_bytes().try_into()?;
         let vault = Box::new(MemoryVault(Some(keys.clone())));
@@ -87,6 +96,7 @@ impl RawPeer {
             subscriptions: HashMap::new(),
             joiners: HashMap::new(),
             closed: Vec::new(),
+            heard: Vec::new(),
             report,
             events,
             mute: false,
@@ -110,6 +120,11 @@ impl RawPeer {
             .iter()
             .map(|(link, id)| (*link, id.clone()))
             .collect())
+    }
+
+    /// The offers, answers and candidates that it was told, opened.
+    pub fn heard(&self) -> &[PeerSignal] {
+        &self.heard
     }
 
     /// From now on its node says nothing of its own.
@@ -211,6 +226,7 @@ impl RawPeer {
                     .insert(link, LinkHandle::start(link, options, self.report.clone()));
             }
             Output::Transport(TransportCommand::Signal { link, signal }) => {
+                self.heard.push(signal.clone());
                 if let Some(link) = self.links.get(&link) {
                     link.say(Said::Signal(signal)).await?;
                 }

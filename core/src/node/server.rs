@@ -38,6 +38,8 @@ const MAX_UNSENT: usize = 256;
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
+/// Shortest life of credentials that is believed, in seconds: a server does not make a peer ask all the time.
+const MIN_ICE_LIFE: u64 = 20;
 
 /// What is known of the connection.
 #[derive(Debug, Default)]
@@ -186,7 +188,7 @@ impl<S: Store> Node<S> {
         self.server.ice_asked = false;
         match result {
             Ok(servers) => {
-                let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
+                let life = Duration::from_secs(servers.ttl.clamp(MIN_ICE_LIFE, 86_400)).mul_f64(ICE_REFRESH);
                 self.server.ice_due = now + life;
                 self.server.ice = Some(servers.ice_servers);
                 self.renew_relays();

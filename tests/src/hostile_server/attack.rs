@@ -119,9 +119,7 @@ impl Meddler {
             return Owner::Server;
         }
         let of = |(door, sessions): (&String, &Vec<SessionId>)| {
-            sessions
-                .contains(&session)
-                .then(|| Owner::Door(door.clone()))
+            sessions.contains(&session).then(|| Owner::Door(door.clone()))
         };
         self.sessions.iter().find_map(of).unwrap_or(Owner::Nobody)
     }
@@ -341,7 +339,11 @@ impl Meddler {
             };
             self.acts += 1;
             // Mostly to whom it was for, who alone can open it.
-            let door = if self.rng.random_bool(0.8) { to } else { door.clone() };
+            let door = if self.rng.random_bool(0.8) {
+                to
+            } else {
+                door.clone()
+            };
             all.push(Delivery {
                 door,
                 way: Way::Down,
@@ -379,7 +381,10 @@ impl Meddler {
             }
             Way::Down => {
                 if let Ok(ServerMessage::Members { topic, peers }) = serde_json::from_str(&straight.text) {
-                    let peers = peers.iter().filter_map(|peer| self.impostor.mask_of(*peer)).collect();
+                    let peers = peers
+                        .iter()
+                        .filter_map(|peer| self.impostor.mask_of(*peer))
+                        .collect();
                     self.acts += 1;
                     straight.text = as_json(&ServerMessage::Members { topic, peers });
                 }
