@@ -14,7 +14,7 @@ const LEAST: usize = 8;
 pub fn find_leaks(log: &[u8], secrets: &[Vec<u8>]) -> Vec<String> {
     let mut found = Vec::new();
     for secret in secrets {
-        let shown = String::from_utf8_lossy(secret).into_owned();
+        let shown = String::from_utf8(secret.clone()).unwrap_or_else(|_| hex::encode(secret));
         assert!(secret.len() >= LEAST, "too short to be looked for: {shown:?}");
         for (form, bytes) in forms(secret) {
             if contains(log, &bytes) {
