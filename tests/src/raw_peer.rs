@@ -228,12 +228,13 @@ impl RawPeer {
             Output::Transport(TransportCommand::Signal { link, signal }) => {
                 self.heard.push(signal.clone());
                 if let Some(link) = self.links.get(&link) {
-                    link.say(Said::Signal(signal)).await?;
+                    // Its end is reported by itself.
+                    let _ = link.say(Said::Signal(signal)).await;
                 }
             }
             Output::Transport(TransportCommand::Send { link, frame }) => {
                 if let Some(link) = self.links.get(&link).filter(|_| !self.mute) {
-                    link.say(Said::Frame(frame)).await?;
+                    let _ = link.say(Said::Frame(frame)).await;
                 }
             }
             // It has one path for all its life.
@@ -261,7 +262,8 @@ impl RawPeer {
                     self.subscriptions.insert(*link, id);
                 }
             }
-            TransportEvent::Closed { link, .. } => {
+            TransportEvent::Closed { link, reason } => {
+                tracing::debug!(%link, ?reason, "closed");
                 self.closed.push(*link);
                 self.links.remove(link);
                 self.subscriptions.remove(link);
