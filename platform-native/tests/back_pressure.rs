@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const STILL: Duration = Duration::from_secs(2);
 /// What the sender would like to send.
 const ALL: usize = 64 * 1024 * 1024;
-/// The sender's two buffers, SCTP's receive window of a MiB, the 512 messages that the `webrtc` crate keeps of a channel,
-/// the 256 events that may wait at the receiver, and some on their way.
+/// The sender's two buffers, SCTP's receive window of a MiB, what the `webrtc` crate keeps of a channel (256 messages
+/// twice), the 256 events that may wait at the receiver, and some on their way.
 const BOUND: usize = 2 * SEND_BUFFER + 1024 * 1024 + (512 + 256) * MAX_FRAME + 2 * SEND_BUFFER;
 
 async fn next(transport: &mut WebRtcTransport) -> TransportEvent {

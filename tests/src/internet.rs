@@ -35,7 +35,7 @@ use packet::{Packet, Protocol};
 /// Says to a program that it is in a namespace of its own.
 const ENTERED: &str = "SAZANAMI_IN_NAMESPACE";
 /// The harness's address.
-pub const HARNESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+const HARNESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The range for benchmarks (RFC 2544), which TURN servers take for public.
 const RANGE: &str = "198.18.0.0/15";
 /// Packets that wait for the router; more are dropped.

@@ -12,7 +12,7 @@ use nostr::prelude::Keys;
 use sazanami_core::identity::MemoryVault;
 use sazanami_core::node::api::{Command, Request};
 use sazanami_core::node::{Config, Input, Node, Output, SignalCommand, SignalEvent};
-use sazanami_core::signaling::{IceServers, PeerSignal};
+use sazanami_core::signaling::IceServers;
 use sazanami_core::store::MemoryStore;
 use sazanami_core::sync::Message;
 use sazanami_core::sync::frame::{self, Joiner};
@@ -39,8 +39,6 @@ pub struct RawPeer {
     subscriptions: HashMap<LinkId, String>,
     joiners: HashMap<LinkId, Joiner>,
     closed: Vec<LinkId>,
-    /// What others' transports have told this one.
-    heard: Vec<PeerSignal>,
     report: mpsc::Sender<TransportEvent>,
     events: mpsc::Receiver<TransportEvent>,
     /// Set while it attacks: its node says nothing of its own.
@@ -96,7 +94,6 @@ impl RawPeer {
             subscriptions: HashMap::new(),
             joiners: HashMap::new(),
             closed: Vec::new(),
-            heard: Vec::new(),
             report,
             events,
             mute: false,
@@ -120,11 +117,6 @@ impl RawPeer {
             .iter()
             .map(|(link, id)| (*link, id.clone()))
             .collect())
-    }
-
-    /// The offers, answers and candidates that it was told, opened.
-    pub fn heard(&self) -> &[PeerSignal] {
-        &self.heard
     }
 
     /// From now on its node says nothing of its own.
@@ -226,7 +218,6 @@ impl RawPeer {
                     .insert(link, LinkHandle::start(link, options, self.report.clone()));
             }
             Output::Transport(TransportCommand::Signal { link, signal }) => {
-                self.heard.push(signal.clone());
                 if let Some(link) = self.links.get(&link) {
                     // Its end is reported by itself.
                     let _ = link.say(Said::Signal(signal)).await;
