@@ -28,6 +28,8 @@ pub struct Config {
     pub web_root: Option<PathBuf>,
     /// Where `/turn` gets its ICE servers.
     pub ice: IceConfig,
+    /// How long TURN credentials of our own hold (not Cloudflare's). What was made with them lives on while it is used.
+    pub turn_ttl: Duration,
     /// A reverse proxy stands in front: the client's address is the last entry of `X-Forwarded-For`.
     pub behind_proxy: bool,
     /// The certificate, for HTTPS instead of HTTP.
@@ -97,6 +99,8 @@ impl IceConfig {
 impl Config {
     /// The port that `./run` shows.
     pub const PORT: u16 = 8080;
+    /// Peers ask for the next ones in time.
+    pub const TURN_TTL: Duration = Duration::from_secs(3600);
     /// Longer than the back-off of clients, shorter than service managers wait before they kill.
     pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -111,6 +115,7 @@ impl Config {
                 tcp_port: Some(0),
                 relay_ports: IceConfig::RELAY_PORTS,
             },
+            turn_ttl: Self::TURN_TTL,
             behind_proxy: false,
             tls: None,
             nats: None,

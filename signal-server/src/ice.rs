@@ -7,22 +7,25 @@ use sazanami_core::signaling::{IceServer, IceServers};
 
 pub(crate) use self::cloudflare::Cloudflare;
 
-/// How long credentials of our own hold. The embedded TURN keeps an allocation for as long as it is refreshed; peers
-/// ask again for the next one.
+/// For which an answer without credentials holds, in seconds.
 const TTL_SECS: u64 = 3600;
 
 /// Where ICE servers come from.
 #[derive(Debug)]
 pub(crate) enum Ice {
     None,
+    /// `ttl`, in seconds: how long its credentials hold. An allocation is kept for as long as it is refreshed; peers ask
+    /// again for the next one.
     Embedded {
         secret: String,
         port: u16,
         tcp_port: Option<u16>,
+        ttl: u64,
     },
     Coturn {
         secret: String,
         urls: Vec<String>,
+        ttl: u64,
     },
     Cloudflare(Cloudflare),
 }
@@ -57,6 +60,7 @@ impl Ice {
                 secret,
                 port,
                 tcp_port,
+                ttl,
             } => {
                 let mut urls = vec![format!("turn:{host}:{port}?transport=udp")];
                 urls.extend(tcp_port.map(|port| format!("turn:{host}:{port}?transport=tcp")));
@@ -66,11 +70,11 @@ impl Ice {
                     credential: None,
                 };
                 Ok(IceServers {
-                    ice_servers: vec![stun, with_credentials(urls, secret)],
-                    ttl: TTL_SECS,
+                    ice_servers: vec![stun, with_credentials(urls, secret, *ttl)],
+                    ttl: *ttl,
                 })
             }
-            Self::Coturn { secret, urls } => {
+            Self::Coturn { secret, urls, ttl } => {
                 // A browser refuses a STUN URL with credentials in some versions, and a TURN URL without in all.
                 let (turn, stun): (Vec<_>, Vec<_>) =
                     urls.iter().cloned().partition(|url| url.starts_with("turn"));
@@ -83,11 +87,11 @@ impl Ice {
                     });
                 }
                 if !turn.is_empty() {
-                    ice_servers.push(with_credentials(turn, secret));
+                    ice_servers.push(with_credentials(turn, secret, *ttl));
                 }
                 Ok(IceServers {
                     ice_servers,
-                    ttl: TTL_SECS,
+                    ttl: *ttl,
                 })
             }
             Self::Cloudflare(cloudflare) => cloudflare.servers().await,
@@ -95,8 +99,8 @@ impl Ice {
     }
 }
 
-fn with_credentials(urls: Vec<String>, secret: &str) -> IceServer {
-    let expiry = crate::ws::now().0 / 1000 + TTL_SECS;
+fn with_credentials(urls: Vec<String>, secret: &str, ttl: u64) -> IceServer {
+    let expiry = crate::ws::now().0 / 1000 + ttl;
     let issued = credentials::issue(secret, expiry, &hex::encode(rand::random::<[u8; 8]>()));
     IceServer {
         urls,

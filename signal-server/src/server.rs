@@ -340,9 +340,10 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 }
 
 async fn ice(config: &Config, hub: &Hub) -> Result<(Ice, Option<TurnServer>), ServerError> {
+    let ttl = config.turn_ttl.as_secs();
     match config.ice.clone() {
         IceConfig::None => Ok((Ice::None, None)),
-        IceConfig::Coturn { secret, urls } => Ok((Ice::Coturn { secret, urls }, None)),
+        IceConfig::Coturn { secret, urls } => Ok((Ice::Coturn { secret, urls, ttl }, None)),
         IceConfig::Cloudflare {
             request_url,
             api_token,
@@ -374,6 +375,7 @@ async fn ice(config: &Config, hub: &Hub) -> Result<(Ice, Option<TurnServer>), Se
                     secret,
                     port: turn.local_addr().port(),
                     tcp_port: turn.tcp_port(),
+                    ttl,
                 },
                 Some(turn),
             ))

@@ -10,6 +10,7 @@ mod opfs;
 mod page;
 mod tabs;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -17,8 +18,8 @@ use serde_json::json;
 
 pub use page::PeerRow;
 
-use crate::Site;
 use crate::internet::Host;
+use crate::{Process, Site};
 use driver::Driver;
 
 /// How a browser is started.
@@ -40,6 +41,12 @@ impl Default for Launch {
             size: (1100, 800),
         }
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Metric {
+    name: String,
+    value: f64,
 }
 
 /// A profile, and the browser that is open on it, if one is.
@@ -66,7 +73,15 @@ impl Browser {
     /// # Errors
     /// As [`Browser::open`].
     pub async fn open_with(site: &Site, name: &str, launch: Launch) -> Result<Self> {
-        Self::open_somewhere(site, name, launch, None).await
+        Self::open_somewhere(site.address(), site, name, launch, None).await
+    }
+
+    /// The same, by another way to the site than its own address.
+    ///
+    /// # Errors
+    /// As [`Browser::open`].
+    pub async fn open_through(address: &str, site: &Site, name: &str) -> Result<Self> {
+        Self::open_somewhere(address, site, name, Launch::default(), None).await
     }
 
     /// The same, on a host of an internet.
@@ -74,13 +89,19 @@ impl Browser {
     /// # Errors
     /// As [`Browser::open`].
     pub async fn open_on(host: &Host, site: &Site, name: &str, launch: Launch) -> Result<Self> {
-        Self::open_somewhere(site, name, launch, Some(host.clone())).await
+        Self::open_somewhere(site.address(), site, name, launch, Some(host.clone())).await
     }
 
-    async fn open_somewhere(site: &Site, name: &str, launch: Launch, host: Option<Host>) -> Result<Self> {
+    async fn open_somewhere(
+        address: &str,
+        site: &Site,
+        name: &str,
+        launch: Launch,
+        host: Option<Host>,
+    ) -> Result<Self> {
         let mut browser = Self {
             name: name.to_owned(),
-            address: site.address().to_owned(),
+            address: address.to_owned(),
             profile: site.folder().join(format!("profile-{name}")),
             launch,
             host,
@@ -167,6 +188,35 @@ impl Browser {
         let estimate = "navigator.storage.estimate().then(e => arguments[0](e.usage));";
         let used: f64 = self.script_async(estimate, vec![]).await?;
         let limit = json!({ "origin": self.address, "quotaSize": used as u64 + bytes });
-        self.driver()?.cdp("Storage.overrideQuotaForOrigin", limit).await
+        self.driver()?
+            .cdp("Storage.overrideQuotaForOrigin", limit)
+            .await
+            .map(drop)
+    }
+
+    /// What Chromium counts of the page, garbage collected before: `JSHeapUsedSize` in bytes, `RTCPeerConnections`, and
+    /// so on (`Performance.getMetrics`).
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn metrics(&self) -> Result<HashMap<String, f64>> {
+        let driver = self.driver()?;
+        for command in ["Performance.enable", "HeapProfiler.collectGarbage"] {
+            driver.cdp(command, json!({})).await?;
+        }
+        let mut answer = driver.cdp("Performance.getMetrics", json!({})).await?;
+        let metrics: Vec<Metric> = serde_json::from_value(answer["metrics"].take())?;
+        Ok(metrics
+            .into_iter()
+            .map(|metric| (metric.name, metric.value))
+            .collect())
+    }
+
+    /// chromedriver, whose descendants the browser's processes are.
+    ///
+    /// # Errors
+    /// When the browser is closed.
+    pub fn process(&self) -> Result<&Process> {
+        Ok(self.driver()?.process())
     }
 }

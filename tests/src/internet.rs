@@ -11,8 +11,8 @@ mod line;
 mod nat;
 mod packet;
 
-use std::collections::BinaryHeap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -117,6 +117,8 @@ struct Router {
     up: Line,
     down: Line,
     udp_blocked: bool,
+    /// UDP packets that the host has sent, by where to.
+    sent_udp: BTreeMap<SocketAddrV4, usize>,
 }
 
 impl Router {
@@ -216,6 +218,7 @@ impl Internet {
             up: Line::default(),
             down: Line::default(),
             udp_blocked: false,
+            sent_udp: BTreeMap::new(),
         });
         Ok((number, name))
     }
@@ -280,6 +283,11 @@ impl Host {
     /// Whether its router drops all UDP.
     pub fn block_udp(&self, blocked: bool) {
         self.shared.state().routers[self.number].udp_blocked = blocked;
+    }
+
+    /// How many UDP packets it has sent, by where to.
+    pub fn sent_udp(&self) -> BTreeMap<SocketAddrV4, usize> {
+        self.shared.state().routers[self.number].sent_udp.clone()
     }
 
     /// Moves it into another network, as from Wi-Fi to a phone's: other addresses inside and outside, the same kind of
@@ -419,6 +427,10 @@ fn route(shared: &Shared, packets: &Receiver<(usize, Vec<u8>)>) {
 impl State {
     /// A packet leaves its host: translated, and onto its line.
     fn leave(&mut self, from: usize, mut packet: Packet, now: Instant) -> Option<(Instant, Packet)> {
+        if packet.protocol == Protocol::Udp {
+            let sent = &mut self.routers.get_mut(from)?.sent_udp;
+            *sent.entry(packet.destination()).or_default() += 1;
+        }
         // The harness and what answers it go past everything.
         if from == 0 {
             let to = *packet.destination().ip();

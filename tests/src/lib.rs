@@ -5,12 +5,15 @@
 //! - [`NativePeer`]: the headless peer, spoken to in JSON lines.
 //! - [`Desktop`]: the desktop window on a display of its own.
 //! - [`RawPeer`]: a program of the tests that speaks over a real data channel, byte by byte.
+//! - [`HostileServer`]: a signal server that does its worst, between peers and an honest one.
+//! - [`Visited`]: a peer that others connect to and leave again, and what it holds.
 //! - [`internet`]: namespaces behind address translation and bad lines, in which all of these run.
 //!
 //! Each scenario is a file in `tests/`. Every wait has a limit and fails with what was there instead ([`until`]).
 
 mod browser;
 mod desktop;
+mod hostile_server;
 pub mod internet;
 mod native_peer;
 mod paths;
@@ -18,15 +21,18 @@ mod process;
 mod raw_peer;
 mod site;
 mod until;
+mod visited;
 
 pub use browser::{Browser, Launch, PeerRow};
 pub use desktop::Desktop;
+pub use hostile_server::{Attack, HostileServer, Owner, find_leaks};
 pub use native_peer::NativePeer;
 pub use paths::{artefacts, browser_is_here, program, web_root};
 pub use process::{Process, free_port};
 pub use raw_peer::RawPeer;
 pub use site::{Site, Turn};
 pub use until::until;
+pub use visited::{Held, Visited};
 
 use std::time::Duration;
 

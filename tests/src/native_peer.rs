@@ -46,8 +46,22 @@ impl NativePeer {
     /// # Errors
     /// As [`NativePeer::start`].
     pub async fn start_in(site: &Site, name: &str, data: &Path, options: &[&str]) -> Result<Self> {
+        Self::start_through(site.address(), site, name, data, options).await
+    }
+
+    /// The same, by another way to the server than the site's own address.
+    ///
+    /// # Errors
+    /// As [`NativePeer::start`].
+    pub async fn start_through(
+        server: &str,
+        site: &Site,
+        name: &str,
+        data: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         let command = Program::new(program("sazanami-peer")?);
-        Self::start_as(command, site, name, data, options).await
+        Self::start_as(command, server, site, name, data, options).await
     }
 
     /// Starts a peer with a fresh data directory on a host of an internet.
@@ -57,11 +71,12 @@ impl NativePeer {
     pub async fn start_on(host: &Host, site: &Site, name: &str, options: &[&str]) -> Result<Self> {
         let command = host.command(&program("sazanami-peer")?);
         let data = site.folder().join(format!("peer-{name}"));
-        Self::start_as(command, site, name, &data, options).await
+        Self::start_as(command, site.address(), site, name, &data, options).await
     }
 
     async fn start_as(
         mut command: Program,
+        server: &str,
         site: &Site,
         name: &str,
         data: &Path,
@@ -70,7 +85,7 @@ impl NativePeer {
         command
             .arg("--data-dir")
             .arg(data)
-            .args(["--signal", site.address(), "--name", name, "--stdin"])
+            .args(["--signal", server, "--name", name, "--stdin"])
             .args(options);
         let mut process = Process::start_piped(&format!("peer-{name}"), &mut command, site.folder())?;
         let input = process.child().stdin.take().context("standard input is a pipe")?;
@@ -106,6 +121,11 @@ impl NativePeer {
     /// Its data directory.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// The end of its log.

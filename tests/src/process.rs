@@ -72,6 +72,14 @@ impl Process {
         format!("--- {} ---\n{tail}", self.name)
     }
 
+    /// All that it has written.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn whole_log(&self) -> Result<Vec<u8>> {
+        Ok(std::fs::read(&self.log)?)
+    }
+
     /// Whether it has ended, and how.
     ///
     /// # Errors
@@ -112,6 +120,18 @@ impl Process {
             .context("no VmRSS")?;
         let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kilobytes * 1024)
+    }
+
+    /// Open sockets of it and all its descendants.
+    pub fn open_sockets(&self) -> usize {
+        let descriptors = family(self.child.id())
+            .into_iter()
+            .flat_map(|id| std::fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten());
+        descriptors
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
     }
 }
 

@@ -54,7 +54,14 @@ impl RawPeer {
     /// # Errors
     /// When the site gives no ICE servers, or the name is none.
     pub async fn new(site: &Site, name: &str) -> Result<Self> {
-        let keys = Keys::generate();
+        Self::with_keys(site, name, Keys::generate()).await
+    }
+
+    /// The same of a person who was there before: another session.
+    ///
+    /// # Errors
+    /// As [`RawPeer::new`].
+    pub async fn with_keys(site: &Site, name: &str, keys: Keys) -> Result<Self> {
         let (report, events) = mpsc::channel(1024);
         let seed: [u8; 32] = Keys::generate().secret_key().as_secret_bytes().try_into()?;
         let vault = Box::new(MemoryVault(Some(keys.clone())));
@@ -217,12 +224,13 @@ impl RawPeer {
             }
             Output::Transport(TransportCommand::Signal { link, signal }) => {
                 if let Some(link) = self.links.get(&link) {
-                    link.say(Said::Signal(signal)).await?;
+                    // Its end is reported by itself.
+                    let _ = link.say(Said::Signal(signal)).await;
                 }
             }
             Output::Transport(TransportCommand::Send { link, frame }) => {
                 if let Some(link) = self.links.get(&link).filter(|_| !self.mute) {
-                    link.say(Said::Frame(frame)).await?;
+                    let _ = link.say(Said::Frame(frame)).await;
                 }
             }
             // It has one path for all its life.
@@ -250,7 +258,8 @@ impl RawPeer {
                     self.subscriptions.insert(*link, id);
                 }
             }
-            TransportEvent::Closed { link, .. } => {
+            TransportEvent::Closed { link, reason } => {
+                tracing::debug!(%link, ?reason, "closed");
                 self.closed.push(*link);
                 self.links.remove(link);
                 self.subscriptions.remove(link);

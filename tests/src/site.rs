@@ -47,7 +47,7 @@ impl Site {
     /// # Errors
     /// When something is not built, or the server is not healthy in time; with its log.
     pub async fn start() -> Result<Self> {
-        Self::start_serving(Some(&web_root()?)).await
+        Self::start_serving(Some(&web_root()?), &[]).await
     }
 
     /// Starts the server alone, for scenarios without a browser.
@@ -55,7 +55,15 @@ impl Site {
     /// # Errors
     /// As [`Site::start`].
     pub async fn start_without_web() -> Result<Self> {
-        Self::start_serving(None).await
+        Self::start_serving(None, &[]).await
+    }
+
+    /// The same, with more options.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn start_with(options: &[&str]) -> Result<Self> {
+        Self::start_serving(None, options).await
     }
 
     /// Starts the server on a host of an internet, with the web app if wanted.
@@ -102,7 +110,7 @@ impl Site {
         Self::healthy(process, coturn, format!("http://{address}:{port}"), folder, taken).await
     }
 
-    async fn start_serving(web: Option<&Path>) -> Result<Self> {
+    async fn start_serving(web: Option<&Path>, options: &[&str]) -> Result<Self> {
         let turn = TURN_TAKING.clone().lock_owned().await;
         let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
         let (port, turn_port) = (free_port()?, free_port()?);
@@ -112,7 +120,8 @@ impl Site {
         command
             .args(["--listen", "127.0.0.1", "--public-host", "127.0.0.1"])
             .args(["--port", &port.to_string(), "--turn-port", &turn_port.to_string()])
-            .args(["--relay-ports", &format!("{relay}-{}", relay + RELAY_PORTS)]);
+            .args(["--relay-ports", &format!("{relay}-{}", relay + RELAY_PORTS)])
+            .args(options);
         if let Some(web) = web {
             command.arg("--web-root").arg(web);
         }

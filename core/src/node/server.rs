@@ -36,6 +36,8 @@ const ICE_RETRY: Duration = Duration::from_secs(30);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
+/// Shortest life of credentials that is believed, in seconds: a server does not make a peer ask all the time.
+const MIN_ICE_LIFE: u64 = 20;
 
 /// A server, and what is known of the connection to it.
 #[derive(Debug)]
@@ -241,7 +243,7 @@ impl<S: Store> Node<S> {
         server.ice_asked = false;
         match result {
             Ok(servers) => {
-                let life = Duration::from_secs(servers.ttl.clamp(60, 86_400)).mul_f64(ICE_REFRESH);
+                let life = Duration::from_secs(servers.ttl.clamp(MIN_ICE_LIFE, 86_400)).mul_f64(ICE_REFRESH);
                 server.ice_due = now + life;
                 server.ice = Some(servers.ice_servers);
                 if self.servers.ice_source() == Some(id) {

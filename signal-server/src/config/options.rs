@@ -61,6 +61,10 @@ pub struct Options {
     #[arg(long, env = "SAZANAMI_RELAY_PORTS", value_name = "MIN-MAX")]
     pub relay_ports: Option<PortRange>,
 
+    /// How long credentials for the embedded TURN or a coturn hold [default: 3600]
+    #[arg(long, env = "SAZANAMI_TURN_TTL", value_name = "SECONDS")]
+    pub turn_ttl: Option<Seconds>,
+
     /// Run without the embedded STUN/TURN; `/turn` then answers an empty list
     #[arg(long, env = "SAZANAMI_NO_TURN", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
@@ -275,6 +279,7 @@ impl Options {
             turn_tcp_port: self.turn_tcp_port.or(file.turn_tcp_port),
             no_turn_tcp: self.no_turn_tcp.or(file.no_turn_tcp),
             relay_ports: self.relay_ports.or(file.relay_ports),
+            turn_ttl: self.turn_ttl.or(file.turn_ttl),
             no_turn: self.no_turn.or(file.no_turn),
             ice: self.ice.or(file.ice),
             coturn_secret: self.coturn_secret.or(file.coturn_secret),
@@ -329,6 +334,9 @@ impl Options {
             return Err(BadConfig::Recommend(config.recommend.len()));
         }
         config.metrics_listen = self.metrics_listen;
+        if let Some(time) = self.turn_ttl {
+            config.turn_ttl = time.into();
+        }
         if let Some(time) = self.drain_time {
             config.drain_time = time.into();
         }

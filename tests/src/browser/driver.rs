@@ -113,6 +113,10 @@ impl Driver {
         })
     }
 
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -139,12 +143,12 @@ impl Driver {
     }
 
     /// Runs a command of the Chrome DevTools Protocol.
-    pub(super) async fn cdp(&self, command: &str, parameters: Value) -> Result<()> {
+    pub(super) async fn cdp(&self, command: &str, parameters: Value) -> Result<Value> {
         let url = format!("{}/goog/cdp/execute", self.endpoint);
         let body = json!({ "cmd": command, "params": parameters });
         let answer = self.web.post(url).json(&body).send().await?;
         if answer.status().is_success() {
-            Ok(())
+            Ok(answer.json::<Value>().await?["value"].take())
         } else {
             Err(anyhow!("{command}: {}", answer.text().await?))
         }

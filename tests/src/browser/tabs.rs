@@ -60,7 +60,7 @@ impl Browser {
         match self.driver()?.cdp("Page.crash", json!({})).await {
             Err(error) if format!("{error:#}").contains("crash") => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -68,14 +68,17 @@ impl Browser {
     pub async fn remove_tab(&self, tab: &WindowHandle) -> Result<()> {
         // A window is named after its target.
         let target = json!({ "targetId": String::from(tab.clone()) });
-        self.driver()?.cdp("Target.closeTarget", target).await
+        self.driver()?.cdp("Target.closeTarget", target).await.map(drop)
     }
 
     /// Freezes a tab as browsers freeze those in the background, or lets it run again.
     pub async fn freeze_tab(&self, tab: &WindowHandle, frozen: bool) -> Result<()> {
         self.go_to(tab).await?;
         let state = json!({ "state": if frozen { "frozen" } else { "active" } });
-        self.driver()?.cdp("Page.setWebLifecycleState", state).await
+        self.driver()?
+            .cdp("Page.setWebLifecycleState", state)
+            .await
+            .map(drop)
     }
 
     /// Keeps the thread of the tab that is gone to busy for a while, beginning after `wait`: by then another one is to
