@@ -43,6 +43,7 @@ async fn a_receiver_that_does_not_read_stops_the_sender() {
     let [mut sender, mut receiver] = [(); 2].map(|()| WebRtcTransport::new(Handle::current()));
     for (transport, polite) in [(&mut sender, false), (&mut receiver, true)] {
         let options = ConnectOptions {
+            by_hand: false,
             polite,
             offer: !polite,
             route: Route::Any,
