@@ -24,6 +24,7 @@ pub(crate) fn explain(error: &RequestError) -> String {
         RequestError::NotForThisDevice => t!("error-not-for-this-device"),
         RequestError::InvitationExpired => t!("error-invitation-expired"),
         RequestError::OwnInvitation => t!("error-own-invitation"),
+        RequestError::NoRelay => t!("no-relay"),
         RequestError::AlreadyConnected => t!("error-already-connected"),
         RequestError::NotYours => t!("error-not-yours"),
         RequestError::FileTooLarge => t!("error-file-large"),

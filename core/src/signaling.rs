@@ -128,7 +128,7 @@ pub enum ClientMessage {
 pub enum ServerMessage {
     /// First message on a connection: what to sign.
     Challenge {
-        /// Random, at least 128 bits, used once.
+        /// Random, at least 128 bits, used once; from a server that says so, see [`challenge`].
         challenge: String,
         /// The server's time, by which peers whose clocks are wrong date what they say to it and to each other.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -243,6 +243,18 @@ pub enum PeerSignal {
         /// `sdpMLineIndex`.
         sdp_m_line_index: Option<u16>,
     },
+}
+
+/// A server's challenge: what names the server, and what is used once. A peer that uses several servers sees by it when
+/// one of them passes on the challenge of another, to log in there in its place.
+pub fn challenge(server: [u8; 16], once: [u8; 32]) -> String {
+    format!("{}:{}", hex::encode(server), hex::encode(once))
+}
+
+/// Which server a challenge names, if any.
+pub fn challenger(challenge: &str) -> Option<&str> {
+    let (server, _) = challenge.split_once(':')?;
+    (server.len() == 32).then_some(server)
 }
 
 /// The proof of a session key that a [`ClientMessage::Hello`] carries.

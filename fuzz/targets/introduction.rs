@@ -1,10 +1,12 @@
-//! Sealed introductions: opened whatever they hold; a seal that was touched never opens.
+//! Sealed introductions: opened whatever they hold; a seal that was touched never opens. Invitations and replies that
+//! people carry: any text, and any description in a well signed one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use nostr::nips::nip44;
 use sazanami_core::identity::check_proof;
 use sazanami_core::signaling::introduction::{CLOCK_SKEW_MS, LIFETIME_MS, OpenError, open};
+use sazanami_core::signaling::invitation::{self, Given, Invitation};
 use sazanami_core::time::Millis;
 use sazanami_fuzz::{START, person, session};
 
@@ -18,7 +20,14 @@ enum Sealed {
     Touched { content: String, at: u16, bit: u8 },
     /// Late, early, or by a clock that is far off.
     Timed { expires: u64, now: u64 },
+    /// What somebody pastes.
+    Pasted(String),
+    /// A well signed invitation with this in it.
+    Invited { sdp: String, expires: u64 },
 }
+
+/// The two words that texts begin with.
+const WORDS: [&str; 3] = ["", "sazanami-invite-1:", "sazanami-reply-1:"];
 
 fuzz_target!(|sealed: Sealed| {
     let (me, from) = (person(0), person(1));
@@ -44,6 +53,22 @@ fuzz_target!(|sealed: Sealed| {
             bytes[at] ^= 1 << (bit % 7);
             let touched = String::from_utf8(bytes).expect("ASCII stays ASCII");
             assert_eq!(open(&touched, &me, session(1), START), Err(OpenError::Seal));
+        }
+        Sealed::Pasted(text) => {
+            for word in WORDS {
+                assert!(invitation::read(&format!("{word}{text}"), &me, START).is_err());
+            }
+        }
+        Sealed::Invited { sdp, expires } => {
+            let invited = Invitation {
+                session: session(1),
+                attempt: 1,
+                expires: Millis(expires),
+                sdp,
+            };
+            if let Ok(given) = invitation::read(&invited.text(&from), &me, START) {
+                assert_eq!(given, Given::Invitation(invited));
+            }
         }
         Sealed::Timed { expires, now } => {
             // The own clock is wrong by years at worst.

@@ -53,7 +53,7 @@ impl SignalClient {
         let (report, reports) = mpsc::channel(MAX_QUEUE);
         Self {
             runtime,
-            http: reqwest::Client::new(),
+            http: client(),
             connections: BTreeMap::new(),
             number: 0,
             reports,
@@ -130,6 +130,12 @@ impl SignalClient {
     }
 }
 
+/// A server that sends elsewhere would have this device ask what it cannot ask itself: things in its network.
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder.build().unwrap_or_default()
+}
+
 struct Reporter {
     server: ServerId,
     number: u64,
@@ -161,7 +167,11 @@ async fn talk(url: ServerUrl, mut outgoing: mpsc::Receiver<String>, report: &Rep
         .max_write_buffer_size(8 * MAX_MESSAGE)
         .write_buffer_size(0);
     let connect = tokio_tungstenite::connect_async_with_config(url.socket(), Some(limits), true);
-    let (mut socket, _) = within(connect).await?;
+    let (mut socket, _) = tokio::select! {
+        connected = within(connect) => connected?,
+        // Nothing is sent before it is open: this says that it is not wanted any more.
+        _ = outgoing.recv() => return Ok(()),
+    };
     report.send(SignalEvent::Opened).await?;
     loop {
         tokio::select! {

@@ -10,8 +10,8 @@ mod others;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use sazanami_core::signaling::{MAX_RECOMMENDED, ServerMessage, ServerUrl, SessionId, Topic};
 use sazanami_core::time::Millis;
 use tokio::sync::Notify;
@@ -34,6 +34,8 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
+    /// Names this server in its challenges: random, new at each start.
+    id: [u8; 16],
     /// Other servers that clients are told to use beside this one.
     recommended: Vec<String>,
     metrics: Arc<Metrics>,
@@ -83,6 +85,7 @@ impl Hub {
         };
         Self {
             limits,
+            id: StdRng::from_seed(seed).random(),
             recommended: Vec::new(),
             metrics: Arc::default(),
             for_others: Notify::new(),
@@ -96,6 +99,11 @@ impl Hub {
         let servers = servers.iter().take(MAX_RECOMMENDED);
         self.recommended = servers.map(ServerUrl::to_string).collect();
         self
+    }
+
+    /// What names this server in its challenges.
+    pub(crate) fn id(&self) -> [u8; 16] {
+        self.id
     }
 
     /// The addresses of the servers that clients are told to use beside this one.

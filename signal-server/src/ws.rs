@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use sazanami_core::signaling::{ErrorCode, MAX_MESSAGE, ServerMessage};
+use sazanami_core::signaling::{self, ErrorCode, MAX_MESSAGE, ServerMessage};
 use sazanami_core::time::Millis;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -52,7 +52,7 @@ pub(crate) fn accept(
         .max_message_size(MAX_READ)
         .max_frame_size(MAX_READ)
         .on_upgrade(move |mut socket| async move {
-            let challenge = hex::encode(rand::random::<[u8; 32]>());
+            let challenge = signaling::challenge(hub.id(), rand::random());
             match Connection::open(Arc::clone(&hub), address, challenge, now()) {
                 Ok(connection) => serve(&mut socket, connection, &hub).await,
                 Err(reason) => turn_away(&mut socket, reason, hub.limits().write_timeout).await,

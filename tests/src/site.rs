@@ -38,7 +38,8 @@ pub struct Site {
     _coturn: Option<Process>,
     address: String,
     folder: TempDir,
-    _turn: OwnedMutexGuard<()>,
+    /// `None` for one beside another.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Site {
@@ -66,12 +67,25 @@ impl Site {
         Self::start_serving(None, options).await
     }
 
+    /// Starts another server with the web app in the same scenario, which knows nothing of this one.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn beside(&self, options: &[&str]) -> Result<Self> {
+        Self::serve(Some(&web_root()?), options, None).await
+    }
+
+    /// Kills the server.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Starts the server on a host of an internet, with the web app if wanted.
     ///
     /// # Errors
     /// As [`Site::start`]; also when coturn is wanted and not installed.
     pub async fn start_on(host: &Host, turn: Turn, web: bool) -> Result<Self> {
-        let taken = TURN_TAKING.clone().lock_owned().await;
+        let taken = Some(TURN_TAKING.clone().lock_owned().await);
         let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
         let (address, port) = (host.address().to_string(), 8080);
         let mut command = host.command(&program("sazanami-signal")?);
@@ -112,6 +126,10 @@ impl Site {
 
     async fn start_serving(web: Option<&Path>, options: &[&str]) -> Result<Self> {
         let turn = TURN_TAKING.clone().lock_owned().await;
+        Self::serve(web, options, Some(turn)).await
+    }
+
+    async fn serve(web: Option<&Path>, options: &[&str], turn: Option<OwnedMutexGuard<()>>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sazanami-e2e").tempdir()?;
         let (port, turn_port) = (free_port()?, free_port()?);
         // Below the range that the system hands out by itself.
@@ -135,7 +153,7 @@ impl Site {
         coturn: Option<Process>,
         address: String,
         folder: TempDir,
-        turn: OwnedMutexGuard<()>,
+        turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<Self> {
         until("the signal server is healthy", START, async || {
             if let Some(status) = process.ended()? {

@@ -217,7 +217,7 @@ pub enum Command {
     EndMeeting,
     /// Which way to people of each ring. [`Reply::Routes`].
     Routes,
-    /// Choose the way to people of a ring, from now on: links that break the choice end, and are made anew. Kept; a node
+    /// Choose the way to people of a ring, from now on: links that break the choice end, and are made anew, but those that were made by hand. Kept; a node
     /// that was started with one way for everybody keeps to that until it ends. [`Reply::Done`].
     SetRoute {
         /// Whom.
@@ -340,6 +340,9 @@ pub enum RequestError {
     /// One's own text.
     #[error("this is this device's own invitation: somebody else is to use it")]
     OwnInvitation,
+    /// This device goes through a relay only, and knows none.
+    #[error("there is no relay")]
+    NoRelay,
     /// There is a link already.
     #[error("this device is connected already")]
     AlreadyConnected,

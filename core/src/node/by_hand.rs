@@ -3,7 +3,8 @@
 //!
 //! One at a time. Carrying takes minutes, so the transport is told to be patient ([`ConnectOptions::by_hand`]), and all
 //! candidates are gathered before there is a text, since nothing can be said later. Both texts tell this device's
-//! addresses to whoever holds them, which the person has chosen by giving them away.
+//! addresses to whoever holds them, and who uses an invitation shows theirs to the one who made it, at once: so the
+//! interface says before. Whoever goes through a relay only, and has none, cannot connect in this way.
 
 use std::time::Duration;
 
@@ -134,6 +135,7 @@ impl<S: Store> Node<S> {
         if self.me.is_none() {
             return Err(RequestError::NoIdentity);
         }
+        self.has_way_by_hand()?;
         let open = |making: &Making| matches!(making.side, Side::Inviting { .. });
         if !self.by_hand.0.as_ref().is_some_and(open) {
             self.end_meeting(now);
@@ -164,6 +166,7 @@ impl<S: Store> Node<S> {
             return Err(RequestError::OwnInvitation);
         }
         self.is_not_linked(peer)?;
+        self.has_way_by_hand()?;
         self.end_meeting(now);
         if let Some(other) = self.by_session.get(&peer).copied() {
             self.drop_link(other, now, true);
@@ -224,6 +227,15 @@ impl<S: Store> Node<S> {
             None => {}
         }
         self.change(Change::Meeting);
+    }
+
+    fn has_way_by_hand(&self) -> Result<(), RequestError> {
+        let route = self.options_by_hand(true).route;
+        if self.is_possible(route) {
+            Ok(())
+        } else {
+            Err(RequestError::NoRelay)
+        }
     }
 
     fn is_not_linked(&self, peer: SessionId) -> Result<(), RequestError> {

@@ -13,6 +13,7 @@ use crate::signaling::{PeerSignal, SessionId};
 use crate::social::Ring;
 use crate::store::Store;
 use crate::time::Millis;
+use crate::transport::candidates::count;
 use crate::transport::{LinkId, TransportCommand};
 
 /// Ended attempts of a peer that are remembered, so that a replayed offer of one does nothing.
@@ -20,7 +21,7 @@ const MAX_RETIRED: usize = 4;
 
 /// Remote candidates that the transport is given for one description. Each is an address that packets are sent to: a
 /// device has a dozen, and a peer that names a thousand makes others send for it.
-const MAX_CANDIDATES: u32 = 32;
+pub(super) const MAX_CANDIDATES: usize = 32;
 
 /// Attempts of the other side that are over, newest last.
 #[derive(Debug, Default)]
@@ -57,6 +58,11 @@ impl<S: Store> Node<S> {
             Body::Signal(ref signal) => signal.clone(),
             Body::Full | Body::NoRelay => return self.refused(from, introduction.to_attempt, now),
         };
+        if let PeerSignal::Offer(sdp) | PeerSignal::Answer(sdp) = &signal
+            && count(sdp) > MAX_CANDIDATES
+        {
+            return;
+        }
         let is_offer = matches!(signal, PeerSignal::Offer(_));
         let person = if matches!(signal, PeerSignal::Candidate { .. }) {
             None
@@ -69,11 +75,11 @@ impl<S: Store> Node<S> {
         let Some(mut id) = self.link_for(from, person, &introduction, is_offer, now) else {
             return;
         };
-        if self
-            .links
-            .get(&id)
-            .is_none_or(|link| introduction.sequence <= link.received)
-        {
+        let is_new = |link: &super::links::Link| {
+            // Each server may bring them in another order, and drop some: candidates do not make descriptions old.
+            introduction.sequence > link.described && !link.candidates.contains(&introduction.sequence)
+        };
+        if !self.links.get(&id).is_some_and(is_new) {
             return;
         }
         if let Some(person) = person
@@ -97,15 +103,16 @@ impl<S: Store> Node<S> {
             // It looks for a path as well: so it is there.
             session.vouched(now);
         }
-        link.received = introduction.sequence;
         if matches!(signal, PeerSignal::Candidate { .. }) {
-            link.candidates += 1;
-            if link.candidates > MAX_CANDIDATES {
+            if link.candidates.len() >= MAX_CANDIDATES {
                 return;
             }
+            link.candidates.insert(introduction.sequence);
         } else {
-            // A description begins a new generation: an ICE restart brings its own.
-            link.candidates = 0;
+            // A description begins a new generation: an ICE restart brings its own. Those that overtook it are its own too.
+            link.described = introduction.sequence;
+            link.candidates
+                .retain(|sequence| *sequence > introduction.sequence);
         }
         link.remote_attempt = Some(introduction.from_attempt);
         link.remote_expires = introduction.expires;

@@ -1,5 +1,6 @@
 //! Links: introduced through the signal server, opened by the transport, each with a sync session on it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nostr::prelude::{Event, PublicKey};
@@ -48,9 +49,10 @@ pub(super) struct Link {
     /// Of the newest introduction of that attempt, by the other side's clock.
     pub(super) remote_expires: Millis,
     pub(super) sent: u64,
-    pub(super) received: u64,
-    /// Remote candidates since the last description.
-    pub(super) candidates: u32,
+    /// Number of the newest description that was received.
+    pub(super) described: u64,
+    /// Numbers of the remote candidates since.
+    pub(super) candidates: BTreeSet<u64>,
     pub(super) since: Millis,
     /// When it opened.
     pub(super) opened: Option<Millis>,
@@ -180,8 +182,8 @@ impl<S: Store> Node<S> {
             remote_attempt: None,
             remote_expires: Millis::default(),
             sent: 0,
-            received: 0,
-            candidates: 0,
+            described: 0,
+            candidates: BTreeSet::new(),
             since: now,
             opened: None,
             telling,
@@ -233,7 +235,10 @@ impl<S: Store> Node<S> {
     pub(super) fn unreachable(&mut self, peer: SessionId) {
         self.mesh.unreachable(peer);
         if let Some(id) = self.by_session.get(&peer).copied()
-            && self.links.get(&id).is_some_and(|link| link.session.is_none())
+            && self
+                .links
+                .get(&id)
+                .is_some_and(|link| link.session.is_none() && !link.by_hand)
         {
             self.drop_link(id, Millis::default(), true);
         }
@@ -439,7 +444,8 @@ impl<S: Store> Node<S> {
         let others: Vec<_> = self
             .links
             .iter()
-            .filter(|(id, _)| Some(**id) != newest)
+            // What people are carrying signals for has its place: there is one at most.
+            .filter(|(id, link)| Some(**id) != newest && !(link.by_hand && link.session.is_none()))
             .map(|(id, link)| (cost(*id, link), *id))
             .collect();
         let least = others.iter().map(|(cost, _)| *cost).min();

@@ -104,7 +104,7 @@ impl<S: Store> Node<S> {
         })
     }
 
-    fn is_possible(&self, route: Route) -> bool {
+    pub(super) fn is_possible(&self, route: Route) -> bool {
         route == Route::Any || self.has_relay()
     }
 

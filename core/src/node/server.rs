@@ -8,8 +8,8 @@ use rand::RngExt;
 use super::api::{ServerOrigin, SignalState};
 use super::{Node, Output, ServerId, SignalCommand, SignalEvent};
 use crate::signaling::{
-    self, ClientMessage, ErrorCode, IceServer, IceServers, MAX_MESSAGE, PROTOCOL_VERSION, ServerMessage,
-    ServerUrl, SessionId, Topic,
+    self, ClientMessage, ErrorCode, IceServer, IceServers, MAX_MESSAGE, MAX_SAMPLE, PROTOCOL_VERSION,
+    ServerMessage, ServerUrl, SessionId, Topic,
 };
 use crate::social::Ring;
 use crate::store::Store;
@@ -34,6 +34,12 @@ const ICE_RETRY: Duration = Duration::from_secs(30);
 /// By how much this device's clock may differ from the server's before the server's is used between peers: below, it is
 /// a slow path to the server as likely as a wrong clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+/// A connection that has held for so long is worth coming back to at once.
+const STEADY: Duration = Duration::from_secs(30);
+/// Between two looks at what a server recommends, while it says another thing each time.
+const LISTEN_AGAIN: Duration = Duration::from_secs(3_600);
+/// ICE servers that are used of one signal server, and addresses of each.
+const MAX_ICE: usize = 8;
 /// Part of the credentials' life after which new ones are fetched.
 const ICE_REFRESH: f64 = 0.75;
 /// Shortest life of credentials that is believed, in seconds: a server does not make a peer ask all the time.
@@ -58,6 +64,12 @@ pub(super) struct Server {
     pub(super) ice: Option<Vec<IceServer>>,
     ice_due: Millis,
     ice_asked: bool,
+    /// How it names itself in challenges.
+    name: Option<String>,
+    /// Joins that it has not answered yet.
+    joins: u32,
+    /// When its recommendations were listened to.
+    listened: Option<Millis>,
     /// By when it must be heard, after a moment at which the connection may have broken.
     check: Option<Millis>,
     /// Milliseconds by which its clock is ahead of this device's; `None` while it has not told.
@@ -80,6 +92,9 @@ impl Server {
             ice: None,
             ice_due: Millis::default(),
             ice_asked: false,
+            name: None,
+            joins: 0,
+            listened: None,
             check: None,
             ahead: None,
         }
@@ -162,11 +177,18 @@ impl<S: Store> Node<S> {
     }
 
     fn server_message(&mut self, id: ServerId, message: ServerMessage, now: Millis) {
+        let connecting = self
+            .servers
+            .get(id)
+            .is_some_and(|server| server.state == SignalState::Connecting);
         match message {
             ServerMessage::Challenge {
                 challenge,
                 now: theirs,
-            } => {
+            } if connecting => {
+                if !self.is_challenged_by_itself(id, &challenge) {
+                    return self.hang_up(id, now);
+                }
                 if let (Some(theirs), Some(server)) = (theirs, self.servers.get_mut(id)) {
                     let ahead = theirs.0.wrapping_sub(now.0).cast_signed();
                     let tolerated = u128::from(ahead.unsigned_abs()) <= CLOCK_TOLERANCE.as_millis();
@@ -184,10 +206,21 @@ impl<S: Store> Node<S> {
                     },
                 );
             }
-            ServerMessage::Welcome { servers } => self.welcomed(id, &servers, now),
+            ServerMessage::Welcome { servers } if connecting => self.welcomed(id, &servers, now),
+            // Once for each connection.
+            ServerMessage::Challenge { .. } | ServerMessage::Welcome { .. } => {}
             ServerMessage::Members { topic, peers } => {
+                // What nobody asked for is not listened to: a server would fill all places with those it made up.
+                match self.servers.get_mut(id) {
+                    Some(server) if server.joins > 0 => server.joins -= 1,
+                    _ => return,
+                }
                 let own = self.session_id();
-                let others: Vec<SessionId> = peers.into_iter().filter(|peer| *peer != own).collect();
+                let others: Vec<SessionId> = peers
+                    .into_iter()
+                    .filter(|peer| *peer != own)
+                    .take(MAX_SAMPLE)
+                    .collect();
                 let ring = if topic == Topic::lobby() {
                     Some(Ring::Stranger)
                 } else {
@@ -218,10 +251,33 @@ impl<S: Store> Node<S> {
         }
     }
 
+    /// Whether a challenge is the server's own: one that another of the servers makes is passed on, to log in there in this
+    /// peer's place. Of two that make the same, the preferred one is believed.
+    fn is_challenged_by_itself(&mut self, id: ServerId, challenge: &str) -> bool {
+        let Some(name) = signaling::challenger(challenge) else {
+            return true;
+        };
+        let preferred = self.servers.ids().into_iter().take_while(|other| *other != id);
+        let same = |other: ServerId| {
+            self.servers
+                .get(other)
+                .is_some_and(|other| other.name.as_deref() == Some(name))
+        };
+        if preferred.into_iter().any(same) {
+            tracing::warn!("a signal server passes on the challenge of another");
+            return false;
+        }
+        if let Some(server) = self.servers.get_mut(id) {
+            server.name = Some(name.to_owned());
+        }
+        true
+    }
+
     fn welcomed(&mut self, id: ServerId, recommended: &[String], now: Millis) {
         if let Some(server) = self.servers.get_mut(id) {
-            server.failures = 0;
             server.refused = None;
+            server.since = now;
+            server.joins = 0;
             server.next_ping = now + PING_INTERVAL;
         }
         self.set_signal_state(id, SignalState::Online);
@@ -232,7 +288,9 @@ impl<S: Store> Node<S> {
             self.tell_server(id, &ClientMessage::Join { topic });
         }
         self.send_unsent();
-        self.recommended(id, recommended, now);
+        if self.listens(id, now) {
+            self.recommended(id, recommended, now);
+        }
         self.tick(now);
     }
 
@@ -245,7 +303,7 @@ impl<S: Store> Node<S> {
             Ok(servers) => {
                 let life = Duration::from_secs(servers.ttl.clamp(MIN_ICE_LIFE, 86_400)).mul_f64(ICE_REFRESH);
                 server.ice_due = now + life;
-                server.ice = Some(servers.ice_servers);
+                server.ice = Some(few(servers.ice_servers));
                 if self.servers.ice_source() == Some(id) {
                     self.renew_relays();
                 }
@@ -264,6 +322,9 @@ impl<S: Store> Node<S> {
     pub(super) fn tell_server(&mut self, id: ServerId, message: &ClientMessage) {
         let online = |server: &Server| server.state == SignalState::Online;
         if self.servers.get(id).is_some_and(online) || matches!(message, ClientMessage::Hello { .. }) {
+            if let (ClientMessage::Join { .. }, Some(server)) = (message, self.servers.get_mut(id)) {
+                server.joins = server.joins.saturating_add(1);
+            }
             let text = serde_json::to_string(message).expect("these messages always serialise");
             self.outputs
                 .push_back(Output::Signal(id, SignalCommand::Send(text)));
@@ -306,6 +367,9 @@ impl<S: Store> Node<S> {
     fn went_offline(&mut self, id: ServerId, now: Millis) {
         let no_network = self.servers.no_network;
         if let Some(server) = self.servers.get_mut(id) {
+            if server.state == SignalState::Online && now.since(server.since) >= STEADY {
+                server.failures = 0;
+            }
             let wait = FIRST_WAIT
                 .saturating_mul(1 << server.failures.min(10))
                 .min(MAX_WAIT);
@@ -329,8 +393,30 @@ impl<S: Store> Node<S> {
         self.network_changed = true;
     }
 
+    fn listens(&mut self, id: ServerId, now: Millis) -> bool {
+        let Some(server) = self.servers.get_mut(id) else {
+            return false;
+        };
+        let due = server
+            .listened
+            .is_none_or(|at| now < at || now.since(at) >= LISTEN_AGAIN);
+        if due {
+            server.listened = Some(now);
+        }
+        due
+    }
+
     /// The session key, for sealing.
     pub(super) fn session_keys(&self) -> &Keys {
         &self.session
     }
+}
+
+/// As many as are used: each costs a link's making time and packets.
+fn few(mut servers: Vec<IceServer>) -> Vec<IceServer> {
+    servers.truncate(MAX_ICE);
+    servers
+        .iter_mut()
+        .for_each(|server| server.urls.truncate(MAX_ICE));
+    servers
 }

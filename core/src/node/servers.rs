@@ -2,8 +2,9 @@
 //!
 //! Which they are: those that the node was started with (in the browser the one that the page came from), those that the
 //! person has added, and those that one of these recommends. Every peer is in the same topics on each of its servers. What
-//! it has to say to another goes through those on which that one was met, two at most: whoever hears it twice takes it
-//! once ([`crate::signaling::introduction`]).
+//! it has to say to another goes through two of those on which that one was met, or through all where it is not known:
+//! whoever hears it twice takes it once ([`crate::signaling::introduction`]). All of them see the same session key and topics,
+//! and none of them who is behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,7 +90,13 @@ impl Servers {
         for by in started.chain(&added) {
             recommended.extend(self.choice.recommended.get(by).into_iter().flatten().cloned());
         }
-        recommended.retain(|url| !self.choice.dismissed.contains(url));
+        recommended.retain(|url| !self.choice.dismissed.contains(url) && !added.contains(url));
+        // What the person chose has its place before what others do.
+        let started = self
+            .list
+            .iter()
+            .filter(|server| server.origin == ServerOrigin::Started);
+        recommended.truncate(MAX_SERVERS.saturating_sub(started.count() + added.len()));
         let wanted = |server: &Server| match server.origin {
             ServerOrigin::Started => true,
             ServerOrigin::Added => added.contains(&server.url),
@@ -103,6 +110,7 @@ impl Servers {
         for url in recommended {
             self.push(url, ServerOrigin::Recommended);
         }
+        self.list.sort_by_key(|server| server.origin as u8);
         gone.iter().map(|server| server.id).collect()
     }
 
@@ -173,11 +181,20 @@ impl Servers {
         self.get(source)?.ice.as_deref()
     }
 
-    /// By how many milliseconds the servers' clock is ahead of this device's. Of several the one that agrees best: a
-    /// server that lies about the time changes nothing where another tells it.
+    /// By how many milliseconds the servers' clock is ahead of this device's, by those that are reached. Of several the one
+    /// that agrees best: where this device's clock is right, a server that lies about the time changes nothing beside
+    /// another.
     pub(super) fn ahead(&self) -> i64 {
-        let told = self.list.iter().filter_map(|server| server.ahead);
-        told.min_by_key(|ahead| ahead.unsigned_abs()).unwrap_or_default()
+        let best = |online: bool| {
+            let asked = self
+                .list
+                .iter()
+                .filter(|server| (server.state == SignalState::Online) == online);
+            asked
+                .filter_map(|server| server.ahead)
+                .min_by_key(|ahead| ahead.unsigned_abs())
+        };
+        best(true).or_else(|| best(false)).unwrap_or_default()
     }
 
     pub(super) fn clock_set_back(&mut self, now: Millis) {
@@ -214,6 +231,12 @@ impl Servers {
             !seen.is_empty()
         });
     }
+}
+
+/// Whether a server may have others used: over TLS, or on this machine while it is here itself. Else it could have people's
+/// devices knock at any address in their networks.
+fn may_recommend(by: &ServerUrl, url: &ServerUrl) -> bool {
+    url.as_str().starts_with("https://") || (by.is_local() && url.is_local())
 }
 
 impl<S: Store> Node<S> {
@@ -292,6 +315,11 @@ impl<S: Store> Node<S> {
         for id in self.servers.ids() {
             self.call_again(id, now);
         }
+        // What their clocks said was beside this device's as it was.
+        self.servers
+            .list
+            .iter_mut()
+            .for_each(|server| server.ahead = None);
     }
 
     /// The person wants a server used.
@@ -338,7 +366,10 @@ impl<S: Store> Node<S> {
         }
         let (by, mut choice) = (server.url.clone(), self.servers.choice.clone());
         let servers = servers.iter().take(MAX_RECOMMENDED);
-        let servers: Vec<ServerUrl> = servers.filter_map(|url| url.parse().ok()).collect();
+        let servers: Vec<ServerUrl> = servers
+            .filter_map(|url| url.parse().ok())
+            .filter(|url| may_recommend(&by, url))
+            .collect();
         if servers.is_empty() {
             choice.recommended.remove(&by);
         } else {

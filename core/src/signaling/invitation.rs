@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::SessionId;
 use crate::time::Millis;
+use crate::transport::candidates::count;
 use crate::verify::has_signed;
 
 /// Milliseconds for which an invitation can be answered, and a reply be given back.
@@ -27,6 +28,8 @@ const CLOCK_SKEW_MS: u64 = 600_000;
 /// Largest description, and largest text.
 const MAX_SDP: usize = 16 * 1024;
 const MAX_TEXT: usize = 16 * 1024;
+/// Most candidates: each is an address that packets are sent to.
+const MAX_CANDIDATES: usize = 32;
 /// Effort of compression: small texts, made once.
 const LEVEL: u8 = 9;
 
@@ -213,7 +216,11 @@ fn take_session(bytes: &mut &[u8]) -> Result<SessionId, BadText> {
 
 fn inflate(bytes: &[u8]) -> Result<String, BadText> {
     let bytes = decompress_to_vec_with_limit(bytes, MAX_SDP).map_err(|_| BadText::Unreadable)?;
-    String::from_utf8(bytes).map_err(|_| BadText::Unreadable)
+    let sdp = String::from_utf8(bytes).map_err(|_| BadText::Unreadable)?;
+    if count(&sdp) > MAX_CANDIDATES {
+        return Err(BadText::Unreadable);
+    }
+    Ok(sdp)
 }
 
 #[cfg(test)]

@@ -48,6 +48,13 @@ impl ServerUrl {
         format!("{}/turn", self.0)
     }
 
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        let host = self.0.split('/').nth(2).unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        matches!(name, "127.0.0.1" | "localhost" | "[::1]") || host == "[::1]"
+    }
+
     /// The address as people know it: without what stands before and after it in all of them.
     pub fn shown(&self) -> &str {
         self.0.strip_prefix("https://").unwrap_or(&self.0)

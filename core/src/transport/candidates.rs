@@ -46,6 +46,13 @@ pub fn take_out(sdp: &str) -> (String, Vec<PeerSignal>) {
     (rest, candidates.into_iter().map(signal).collect())
 }
 
+/// How many candidates a description holds.
+pub fn count(sdp: &str) -> usize {
+    lines(sdp)
+        .filter(|(line, _)| line.starts_with("a=candidate:"))
+        .count()
+}
+
 /// A gathered candidate as it may be sent, if at all.
 ///
 /// With [`Route::RelayOnly`] only relay candidates leave, and their related address, which is this device's, is

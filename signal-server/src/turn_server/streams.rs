@@ -28,7 +28,7 @@ use crate::metrics::Limit;
 /// What the `turn` crate reads at once.
 const MAX_MESSAGE: usize = 1_500;
 /// How long a connection may be without an allocation.
-const TIME_TO_ALLOCATE: Duration = Duration::from_secs(30);
+const TIME_TO_ALLOCATE: Duration = Duration::from_secs(10);
 /// Messages of all connections that wait for the `turn` crate; more are not read.
 const MAX_ARRIVED: usize = 256;
 /// Messages that wait for one connection; more are dropped, as on UDP.

@@ -250,3 +250,84 @@ fn recommended_servers_are_used_but_recommend_none_and_stay_away_when_dismissed(
         "it recommends none any more"
     );
 }
+
+#[test]
+fn a_server_that_passes_on_the_challenge_of_another_is_left() {
+    let mut node = started(&["https://one.example", "https://two.example"]);
+    let text = crate::signaling::challenge([7; 16], [1; 32]);
+    let challenge = |challenge: &str| ServerMessage::Challenge {
+        challenge: challenge.to_owned(),
+        now: None,
+    };
+    say(&mut node, SERVER, &challenge(&text));
+    assert_eq!(told(&mut node, "hello"), [SERVER]);
+    say(&mut node, OTHER, &challenge(&text));
+    assert_eq!(told(&mut node, "hello"), [], "it would log in there as this peer");
+    let own = crate::signaling::challenge([8; 16], [2; 32]);
+    node.handle(Input::Online, NOW);
+    node.handle(Input::Tick, NOW + Duration::from_secs(40));
+    say(&mut node, OTHER, &challenge(&own));
+    assert_eq!(told(&mut node, "hello"), [OTHER]);
+}
+
+#[test]
+fn a_server_is_challenged_and_welcomes_once_for_each_connection() {
+    let mut node = two_servers();
+    say(&mut node, SERVER, &challenge(None));
+    let servers = vec!["https://evil.example".to_owned()];
+    say(&mut node, SERVER, &ServerMessage::Welcome { servers });
+    assert!(outputs(&mut node).is_empty());
+    assert_eq!(urls(&mut node).len(), 2);
+}
+
+#[test]
+fn only_addresses_over_tls_are_recommended_and_not_a_new_list_each_time() {
+    let mut node = started(&["https://one.example"]);
+    welcome(
+        &mut node,
+        SERVER,
+        &[
+            "http://192.168.1.1/admin",
+            "http://127.0.0.1:8080",
+            "https://two.example",
+        ],
+    );
+    assert_eq!(urls(&mut node), ["https://one.example", "https://two.example"]);
+    node.handle(Input::Signal(SERVER, SignalEvent::Closed("again".into())), NOW);
+    let later = NOW + Duration::from_secs(40);
+    node.handle(Input::Tick, later);
+    let servers = vec!["https://three.example".to_owned()];
+    let text = serde_json::to_string(&ServerMessage::Welcome { servers }).unwrap();
+    node.handle(Input::Signal(SERVER, SignalEvent::Message(text)), later);
+    assert_eq!(urls(&mut node), ["https://one.example", "https://two.example"]);
+}
+
+#[test]
+fn what_the_person_chose_has_its_place_before_what_others_do() {
+    let mut node = started(&["https://one.example"]);
+    welcome(
+        &mut node,
+        SERVER,
+        &["https://a.example", "https://b.example", "https://c.example"],
+    );
+    for n in 0..5 {
+        ask(&mut node, Command::AddServer(format!("https://{n}.example"))).unwrap();
+    }
+    let used = urls(&mut node);
+    assert_eq!(used.len(), 6);
+    assert!(
+        (0..5).all(|n| used.contains(&format!("https://{n}.example"))),
+        "{used:?}"
+    );
+}
+
+#[test]
+fn members_that_nobody_asked_for_are_not_listened_to() {
+    let mut node = two_servers();
+    let peer = || SessionId(Keys::generate().public_key());
+    // One join has not been answered.
+    lobby_of(SERVER, &mut node, peer());
+    lobby_of(SERVER, &mut node, peer());
+    lobby_of(SERVER, &mut node, peer());
+    assert!(network(&mut node).peers.len() <= 2);
+}
