@@ -43,7 +43,6 @@ async fn two_native_peers() -> Result<()> {
     let invitation = text_of(&mut a).await?;
     // A QR code holds less than 3,000 bytes.
     ensure!(invitation.len() < 2_500, "{} bytes", invitation.len());
-    sleep(THINKING).await;
     meeting(&mut b, Command::Meet(invitation)).await?;
     let reply = text_of(&mut b).await?;
     ensure!(reply.len() < 2_500, "{} bytes", reply.len());
