@@ -1,6 +1,6 @@
 //! Peers that use several signal servers: the death of one parts nobody, and nobody who comes later is kept out.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use sazanami_tests::{Browser, NativePeer, SOON, Site, browser_is_here};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,8 +19,12 @@ async fn a_browser_outlives_the_server_that_it_came_from() -> Result<()> {
     let mut first = NativePeer::start_in(&other, "first", &folder("first"), &options).await?;
     first.wait_for_note("二つの港").await?;
     browser.wait_for_live_peers(1).await?;
-    let rows = server_rows(&browser).await?;
-    ensure!(rows == 2, "{rows} servers are shown");
+    browser.peers().await?;
+    browser
+        .wait("both servers are shown", SOON, async || {
+            Ok((count(&browser, "[data-testid=server-row][data-state=online]").await? == 2).then_some(()))
+        })
+        .await?;
     browser.screenshot("two-servers").await?;
     browser.close_panel().await?;
 
@@ -30,24 +34,20 @@ async fn a_browser_outlives_the_server_that_it_came_from() -> Result<()> {
     let mut second = NativePeer::start_in(&other, "second", &folder("second"), &options).await?;
     second.wait_for_note("二つの港").await?;
     browser.wait_for_live_peers(2).await?;
+    browser.peers().await?;
     browser
         .wait("the dead server is shown as such", SOON, async || {
-            let dead: bool = browser
-                .script(
-                    "return !!document.querySelector('[data-testid=server-row]:not([data-state=online])');",
-                    vec![],
-                )
-                .await?;
-            Ok(dead.then_some(()))
+            let dead = "[data-testid=server-row]:not([data-state=online])";
+            Ok((count(&browser, dead).await? == 1).then_some(()))
         })
         .await
 }
 
-async fn server_rows(browser: &Browser) -> Result<usize> {
+async fn count(browser: &Browser, css: &str) -> Result<usize> {
     browser
         .script(
-            "return document.querySelectorAll('[data-testid=server-row]').length;",
-            vec![],
+            "return document.querySelectorAll(arguments[0]).length;",
+            vec![css.into()],
         )
         .await
 }
