@@ -108,25 +108,18 @@ impl<S: Store> Node<S> {
             return Meeting::None;
         };
         let (text, expires) = (making.text.clone(), making.expires());
-        match (&making.side, text) {
-            (Side::Connecting, _) => match self.links.get(&making.link) {
-                Some(link) if link.session.as_ref().is_some_and(|session| session.is_proven()) => {
-                    Meeting::Connected(link.person)
-                }
-                Some(_) => Meeting::Connecting,
-                None => Meeting::Failed,
-            },
-            // The other side has connected: the reply has arrived.
-            (Side::Answering { .. }, text) => match (self.links.get(&making.link), text) {
-                (Some(link), _) if link.session.as_ref().is_some_and(|session| session.is_proven()) => {
-                    Meeting::Connected(link.person)
-                }
-                (Some(_), Some(text)) => Meeting::Reply { text, expires },
-                (Some(_), None) => Meeting::Preparing,
-                (None, _) => Meeting::Failed,
-            },
-            (Side::Inviting { .. }, Some(text)) => Meeting::Invitation { text, expires },
-            (Side::Inviting { .. }, None) => Meeting::Preparing,
+        let link = self.links.get(&making.link);
+        match (&making.side, link, text) {
+            (Side::Inviting { .. }, _, Some(text)) => Meeting::Invitation { text, expires },
+            (Side::Inviting { .. }, _, None) => Meeting::Preparing,
+            (_, None, _) => Meeting::Failed,
+            // On the answering side that is how it is known that the reply has arrived.
+            (_, Some(link), _) if link.session.as_ref().is_some_and(|session| session.is_proven()) => {
+                Meeting::Connected(link.person)
+            }
+            (Side::Answering { .. }, Some(_), Some(text)) => Meeting::Reply { text, expires },
+            (Side::Answering { .. }, Some(_), None) => Meeting::Preparing,
+            (Side::Connecting, Some(_), _) => Meeting::Connecting,
         }
     }
 

@@ -82,25 +82,35 @@ impl Servers {
 
     /// Takes up what was chosen and is not in use yet, and gives up what is not wanted any more; which those were.
     fn choose(&mut self) -> Vec<ServerId> {
-        let trusted = |server: &&Server| server.origin != ServerOrigin::Recommended;
-        let mut recommended: Vec<ServerUrl> = Vec::new();
         let added = self.choice.added.clone();
-        let started = self.list.iter().filter(trusted).map(|server| &server.url);
-        // Who is recommended recommends nobody: else one server could name all that a peer uses.
-        for by in started.chain(&added) {
-            recommended.extend(self.choice.recommended.get(by).into_iter().flatten().cloned());
-        }
-        recommended.retain(|url| !self.choice.dismissed.contains(url) && !added.contains(url));
-        // What the person chose has its place before what others do.
-        let started = self
+        let is_started = |server: &&Server| server.origin == ServerOrigin::Started;
+        let started: Vec<ServerUrl> = self
             .list
             .iter()
-            .filter(|server| server.origin == ServerOrigin::Started);
-        recommended.truncate(MAX_SERVERS.saturating_sub(started.count() + added.len()));
+            .filter(is_started)
+            .map(|server| server.url.clone())
+            .collect();
+        let mut recommended: Vec<ServerUrl> = Vec::new();
+        // Who is recommended recommends nobody: else one server could name all that a peer uses.
+        for url in started
+            .iter()
+            .chain(&added)
+            .filter_map(|by| self.choice.recommended.get(by))
+            .flatten()
+        {
+            let is_other = [&started, &added, &recommended, &self.choice.dismissed]
+                .iter()
+                .all(|list| !list.contains(url));
+            if is_other {
+                recommended.push(url.clone());
+            }
+        }
+        // What the person chose has its place before what others do.
+        recommended.truncate(MAX_SERVERS.saturating_sub(started.len() + added.len()));
         let wanted = |server: &Server| match server.origin {
             ServerOrigin::Started => true,
             ServerOrigin::Added => added.contains(&server.url),
-            ServerOrigin::Recommended => recommended.contains(&server.url) && !added.contains(&server.url),
+            ServerOrigin::Recommended => recommended.contains(&server.url),
         };
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.list).into_iter().partition(wanted);
         self.list = kept;
